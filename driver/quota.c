@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A quota, and the values that users may write into it.
+ */
+#include "quota.h"
+
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+/*
+ * 2^40 bytes: far above what a CPU makes in any period one would choose, and
+ * small enough that a bucket of rate, burst and boot credit stays far below
+ * 2^64. 2^32 - 1 ms are 49 days, and what QEMU and libvirt accept.
+ */
+static const struct {
+	const char *name;
+	u64 min;
+	u64 max;
+	bool takes_max;
+} settings[] = {
+	[RNGQ_RATE_BYTES]  = { "rate_bytes",  1, BIT_ULL(40), true },
+	[RNGQ_PERIOD_MS]   = { "period_ms",   1, U32_MAX },
+	[RNGQ_BURST_BYTES] = { "burst_bytes", 0, BIT_ULL(40) },
+	[RNGQ_BOOT_BYTES]  = { "boot_bytes",  0, BIT_ULL(40) },
+};
+
+/**
+ * rngq_setting_name() - what users call a setting
+ * @setting: the setting
+ *
+ * Context: Any.
+ * Return: Its name, as its file in sysfs has it.
+ */
+const char *rngq_setting_name(enum rngq_setting setting)
+{
+	return settings[setting].name;
+}
+
+/**
+ * rngq_setting_parse() - read a value that a user wrote
+ * @setting: the setting that it is for
+ * @text: decimal as kstrtou64() takes it, or "max" where the setting has it;
+ *	one newline may follow
+ * @value: where the value goes; unchanged on error
+ *
+ * Context: Any.
+ * Return: 0, -EINVAL if @text is malformed, -ERANGE if the number is outside
+ * the setting's range.
+ */
+int rngq_setting_parse(enum rngq_setting setting, const char *text, u64 *value)
+{
+	u64 number;
+	int err;
+
+	if (settings[setting].takes_max && sysfs_streq(text, "max")) {
+		*value = RNGQ_MAX;
+		return 0;
+	}
+
+	err = kstrtou64(text, 10, &number);
+	if (err)
+		return err;
+	if (number < settings[setting].min || number > settings[setting].max)
+		return -ERANGE;
+
+	*value = number;
+	return 0;
+}
+
+/**
+ * rngq_setting_emit() - print a value as a user would write it
+ * @page: a buffer of PAGE_SIZE, aligned to it
+ * @value: a number, or RNGQ_MAX
+ *
+ * Context: Any.
+ * Return: Number of characters printed.
+ */
+int rngq_setting_emit(char *page, u64 value)
+{
+	if (value == RNGQ_MAX)
+		return sysfs_emit(page, "max\n");
+	return sysfs_emit(page, "%llu\n", value);
+}
+
+/**
+ * rngq_quota_value() - find a setting in a quota
+ * @quota: the quota
+ * @setting: one of its settings (below RNGQ_QUOTA_SETTINGS)
+ *
+ * Context: Any; whatever guards @quota guards the value.
+ * Return: Where @quota keeps the setting's value.
+ */
+u64 *rngq_quota_value(struct rngq_quota *quota, enum rngq_setting setting)
+{
+	switch (setting) {
+	case RNGQ_PERIOD_MS:
+		return &quota->period_ms;
+	case RNGQ_BURST_BYTES:
+		return &quota->burst_bytes;
+	default:
+		return &quota->rate_bytes;
+	}
+}
