@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A client: one open file description on /dev/rngquota. client.h tells what
+ * belongs to it, who guards what and how long it lives.
+ */
+#include "client.h"
+#include "client_sysfs.h"
+#include "compat.h"
+#include "crng.h"
+#include "stats.h"
+
+#include <linux/atomic.h>
+#include <linux/cred.h>
+#include <linux/ktime.h>
+#include <linux/pid.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/wait_bit.h>
+
+/* Clients whose memory has not been freed yet. */
+static atomic_t nr_allocated = ATOMIC_INIT(0);
+
+static void end_throttle(struct rngq_client *client, u64 at_ns)
+{
+	u64 lasted_ns;
+
+	if (client->throttled_since_ns == RNGQ_NEVER)
+		return;
+	lasted_ns = at_ns - client->throttled_since_ns;
+	client->throttled_since_ns = RNGQ_NEVER;
+	client->count.throttled_ns += lasted_ns;
+	rngq_stats_add(RNGQ_STAT_THROTTLED_NS, lasted_ns);
+}
+
+/* Bring the bucket up to date; a refill ends the wait for it when it was due */
+static void refresh(struct rngq_client *client, u64 now_ns)
+{
+	u64 due_ns = client->bucket.refill_ns;
+
+	lockdep_assert_held(&client->wait.lock);
+
+	if (now_ns < due_ns)
+		return;
+	rngq_bucket_refill(&client->bucket, now_ns);
+	end_throttle(client, due_ns);
+}
+
+/* Would a read return a byte now? */
+static bool readable(struct rngq_client *client)
+{
+	return rngq_crng_ready() && rngq_bucket_available(&client->bucket);
+}
+
+/* Arm the timer for the next refill. */
+static void arm(struct rngq_client *client)
+{
+	ktime_t refill = ns_to_ktime(client->bucket.refill_ns);
+
+	lockdep_assert_held(&client->wait.lock);
+
+	if (client->bucket.refill_ns == RNGQ_NEVER)
+		return;
+	/* Programs that poll again and again find it armed already. */
+	if (hrtimer_is_queued(&client->timer) &&
+	    hrtimer_get_expires(&client->timer) == refill)
+		return;
+	hrtimer_start(&client->timer, refill, HRTIMER_MODE_ABS);
+}
+
+/*
+ * If there is nothing to read, note that somebody found it so, and see to it
+ * that whoever waits will be woken. @will_wait: the caller is about to.
+ */
+static bool readable_or_arm(struct rngq_client *client, bool will_wait,
+			    u64 *now_ns)
+{
+	*now_ns = ktime_get_ns();
+	refresh(client, *now_ns);
+	if (readable(client))
+		return true;
+
+	if (!rngq_crng_ready()) {
+		rngq_crng_watch();
+		return false;
+	}
+	rngq_bucket_await(&client->bucket);
+	if (client->throttled_since_ns == RNGQ_NEVER) {
+		client->throttled_since_ns = *now_ns;
+		client->count.throttled++;
+		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
+	}
+	if (will_wait || waitqueue_active(&client->wait))
+		arm(client);
+	return false;
+}
+
+/* Something changed: wake those who wait, or arm the timer for them. */
+static void recheck(struct rngq_client *client, u64 now_ns)
+{
+	refresh(client, now_ns);
+	if (rngq_bucket_available(&client->bucket))
+		end_throttle(client, now_ns);
+
+	if (!waitqueue_active(&client->wait))
+		return;
+	if (readable(client))
+		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
+	else
+		arm(client);
+}
+
+static enum hrtimer_restart timer_expired(struct hrtimer *timer)
+{
+	struct rngq_client *client =
+		container_of(timer, struct rngq_client, timer);
+
+	/* The clock decides, not that the timer fired. */
+	rngq_client_recheck(client);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * rngq_client_create() - make a client for the calling process
+ *
+ * Context: Process context, may sleep.
+ * Return: The client, which its caller puts; or NULL: no memory.
+ */
+struct rngq_client *rngq_client_create(void)
+{
+	struct rngq_client *client;
+
+	client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
+	if (!client)
+		return NULL;
+
+	atomic_inc(&nr_allocated);
+	kobject_init(&client->kobj, &rngq_client_ktype);
+	client->pid = get_pid(task_tgid(current));
+	client->uid = current_euid();
+	rcu_read_lock();
+	get_task_comm(client->comm, current->group_leader);
+	rcu_read_unlock();
+
+	INIT_LIST_HEAD(&client->node);
+	init_waitqueue_head(&client->wait);
+	hrtimer_setup(&client->timer, timer_expired, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS);
+	client->throttled_since_ns = RNGQ_NEVER;
+	return client;
+}
+
+/**
+ * rngq_client_release() - free a client
+ * @kobj: its kobject, whose last reference has gone
+ *
+ * Context: Process context, may sleep. Only the kobject's type calls this.
+ */
+void rngq_client_release(struct kobject *kobj)
+{
+	struct rngq_client *client =
+		container_of(kobj, struct rngq_client, kobj);
+
+	put_pid(client->pid);
+	kfree(client);
+	if (atomic_dec_and_test(&nr_allocated))
+		wake_up_var(&nr_allocated);
+}
+
+/**
+ * rngq_client_put() - drop the file's reference to a client
+ * @client: the client, which must not be used afterwards
+ *
+ * Context: Process context, may sleep.
+ */
+void rngq_client_put(struct rngq_client *client)
+{
+	kobject_put(&client->kobj);
+}
+
+/**
+ * rngq_client_wait_all_freed() - wait until no client's memory is left
+ *
+ * The module must not go before: kobjects may be released some time after
+ * their last reference was dropped.
+ *
+ * Context: Process context, may sleep; no client can be made any more.
+ */
+void rngq_client_wait_all_freed(void)
+{
+	wait_var_event(&nr_allocated, !atomic_read(&nr_allocated));
+}
+
+/**
+ * rngq_client_start() - fill a new client's bucket
+ * @client: the client, with the quota that it shall have
+ * @boot_bytes: its boot credit
+ *
+ * Context: Any; the registry's mutex is held.
+ */
+void rngq_client_start(struct rngq_client *client, u64 boot_bytes)
+{
+	rngq_bucket_init(&client->bucket, &client->quota, boot_bytes);
+}
+
+/**
+ * rngq_client_stop() - end a client's business
+ * @client: the client; nobody reads, polls or changes it any more
+ *
+ * Context: Process context, may sleep.
+ */
+void rngq_client_stop(struct rngq_client *client)
+{
+	hrtimer_cancel(&client->timer);
+
+	/* A wait whose refill nobody came for has ended all the same. */
+	spin_lock_irq(&client->wait.lock);
+	refresh(client, ktime_get_ns());
+	spin_unlock_irq(&client->wait.lock);
+}
+
+static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
+		struct rngq_draw *draw)
+{
+	u64 bytes = rngq_bucket_take(&client->bucket, want_bytes, now_ns, draw);
+
+	client->count.bytes += bytes;
+	rngq_stats_add(RNGQ_STAT_BYTES, bytes);
+
+	/*
+	 * An edge-triggered poller may stop here, without having seen that
+	 * there is nothing left, and wait for the edge.
+	 */
+	if (waitqueue_active(&client->wait) &&
+	    !rngq_bucket_available(&client->bucket)) {
+		rngq_bucket_await(&client->bucket);
+		arm(client);
+	}
+	return bytes;
+}
+
+/**
+ * rngq_client_take() - take the first bytes of a read
+ * @client: the client
+ * @want_bytes: how many at the most, at least 1
+ * @nowait: don't sleep
+ * @draw: where the bytes came from, for rngq_client_give_back()
+ *
+ * Context: Process context; sleeps until there is something, unless @nowait.
+ * Return: How many bytes may be delivered, at least 1; -EAGAIN if there is
+ * nothing and @nowait; -ERESTARTSYS if a signal came before there was.
+ */
+ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
+			 bool nowait, struct rngq_draw *draw)
+{
+	ssize_t ret;
+	u64 now_ns;
+
+	spin_lock_irq(&client->wait.lock);
+	if (nowait)
+		ret = readable_or_arm(client, false, &now_ns) ? 0 : -EAGAIN;
+	else
+		ret = wait_event_interruptible_locked_irq(client->wait,
+				readable_or_arm(client, true, &now_ns));
+	if (!ret) {
+		ret = take(client, want_bytes, now_ns, draw);
+		client->count.reads++;
+		rngq_stats_add(RNGQ_STAT_READS, 1);
+	} else if (!waitqueue_active(&client->wait)) {
+		/* Nobody waits (any more). A timer that runs now does no harm. */
+		hrtimer_try_to_cancel(&client->timer);
+	}
+	spin_unlock_irq(&client->wait.lock);
+	return ret;
+}
+
+/**
+ * rngq_client_take_more() - take further bytes of a read
+ * @client: the client
+ * @want_bytes: how many at the most
+ * @draw: where the bytes came from, for rngq_client_give_back()
+ *
+ * Context: Process context, does not sleep.
+ * Return: How many bytes may be delivered; 0 if the bucket is empty.
+ */
+size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
+			     struct rngq_draw *draw)
+{
+	size_t bytes;
+	u64 now_ns;
+
+	spin_lock_irq(&client->wait.lock);
+	now_ns = ktime_get_ns();
+	refresh(client, now_ns);
+	bytes = take(client, want_bytes, now_ns, draw);
+	spin_unlock_irq(&client->wait.lock);
+	return bytes;
+}
+
+/**
+ * rngq_client_give_back() - give back what could not be delivered
+ * @client: the client
+ * @draw: where it came from
+ * @bytes: how many bytes of @draw were not delivered
+ * @nothing_read: the whole read returns no byte
+ *
+ * Context: Process context, does not sleep.
+ */
+void rngq_client_give_back(struct rngq_client *client,
+			   const struct rngq_draw *draw, size_t bytes,
+			   bool nothing_read)
+{
+	spin_lock_irq(&client->wait.lock);
+	rngq_bucket_give_back(&client->bucket, draw, bytes);
+	client->count.bytes -= bytes;
+	rngq_stats_add(RNGQ_STAT_BYTES, -(s64)bytes);
+	if (nothing_read) {
+		client->count.reads--;
+		rngq_stats_add(RNGQ_STAT_READS, -1);
+	}
+	recheck(client, ktime_get_ns());
+	spin_unlock_irq(&client->wait.lock);
+}
+
+/**
+ * rngq_client_poll() - may one read?
+ * @client: the client
+ * @file: its file
+ * @table: as poll() got it
+ *
+ * Context: Process context.
+ * Return: EPOLLIN | EPOLLRDNORM if a read would return a byte now; else 0, and
+ * whoever registered is woken when it would.
+ */
+__poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
+			  poll_table *table)
+{
+	__poll_t events = 0;
+	u64 now_ns;
+
+	poll_wait(file, &client->wait, table);
+
+	spin_lock_irq(&client->wait.lock);
+	if (readable_or_arm(client, false, &now_ns))
+		events = EPOLLIN | EPOLLRDNORM;
+	spin_unlock_irq(&client->wait.lock);
+	return events;
+}
+
+/**
+ * rngq_client_set_quota() - put a changed quota into force
+ * @client: the client, with its new quota
+ *
+ * Context: Any; the registry's mutex is held.
+ */
+void rngq_client_set_quota(struct rngq_client *client)
+{
+	unsigned long flags;
+	u64 now_ns;
+
+	spin_lock_irqsave(&client->wait.lock, flags);
+	now_ns = ktime_get_ns();
+	refresh(client, now_ns);
+	rngq_bucket_set_quota(&client->bucket, &client->quota, now_ns);
+	recheck(client, now_ns);
+	spin_unlock_irqrestore(&client->wait.lock, flags);
+}
+
+/**
+ * rngq_client_recheck() - wake those who wait, if they may read now
+ * @client: the client
+ *
+ * Context: Any.
+ */
+void rngq_client_recheck(struct rngq_client *client)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&client->wait.lock, flags);
+	recheck(client, ktime_get_ns());
+	spin_unlock_irqrestore(&client->wait.lock, flags);
+}
+
+/**
+ * rngq_client_has_waiters() - does anybody wait?
+ * @client: the client
+ *
+ * Context: Process context.
+ * Return: Whether there is a sleeping reader or a registered poller.
+ */
+bool rngq_client_has_waiters(struct rngq_client *client)
+{
+	bool active;
+
+	spin_lock_irq(&client->wait.lock);
+	active = waitqueue_active(&client->wait);
+	spin_unlock_irq(&client->wait.lock);
+	return active;
+}
+
+/**
+ * rngq_client_snapshot() - look at a client
+ * @client: the client
+ * @count: where its counters go
+ *
+ * Context: Process context.
+ * Return: What its quota lets it read now, in bytes, or RNGQ_MAX.
+ */
+u64 rngq_client_snapshot(struct rngq_client *client,
+			 struct rngq_counters *count)
+{
+	u64 available;
+
+	spin_lock_irq(&client->wait.lock);
+	refresh(client, ktime_get_ns());
+	*count = client->count;
+	available = rngq_bucket_available(&client->bucket);
+	spin_unlock_irq(&client->wait.lock);
+	return available;
+}

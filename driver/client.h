@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A client: one open file description on /dev/rngquota.
+ *
+ * It has a bucket, counters, a queue of those who wait for the next refill,
+ * and a timer that is armed only while somebody does. device.c makes one at
+ * open() and ends it at the last close(); registry.c decides what its quota
+ * is; client_sysfs.c shows it to users. None of them touches the bucket: that
+ * is done here, under the wait queue's own lock, so that nothing can change
+ * between finding nothing and going to sleep.
+ *
+ * Who waits: a reader that sleeps in here, and whoever hangs on the wait queue
+ * through poll, which with epoll is all the time. A wake-up is sent only when
+ * there is something to read, and to this client's queue only.
+ *
+ * Lifetime: the file holds the client, and so does its folder in sysfs until
+ * kobject_del(). Memory goes with the last reference to the kobject. The
+ * module stays until all of them have gone: see rngq_client_wait_all_freed().
+ */
+#ifndef RNGQUOTA_CLIENT_H
+#define RNGQUOTA_CLIENT_H
+
+#include <linux/hrtimer.h>
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <linux/uidgid.h>
+#include <linux/wait.h>
+
+#include "bucket.h"
+#include "quota.h"
+
+/**
+ * struct rngq_counters - what a client has done
+ * @bytes:		bytes delivered
+ * @reads:		reads that returned at least one byte
+ * @throttled:		waits for a refill
+ * @throttled_ns:	how long those lasted that have ended
+ */
+struct rngq_counters {
+	u64 bytes;
+	u64 reads;
+	u64 throttled;
+	u64 throttled_ns;
+};
+
+/*
+ * Who guards a field:
+ *
+ * I: set before the client is known to others, and never again
+ * R: the registry's mutex (registry.c)
+ * L: wait.lock, which timers take, so with interrupts off
+ * K: the kobject's reference count
+ *
+ * R is taken before L.
+ */
+struct rngq_client {
+	struct kobject kobj;		/* K */
+	struct pid *pid;		/* I: thread group that opened it */
+	kuid_t uid;			/* I: its effective user */
+	char comm[TASK_COMM_LEN];	/* I: its leader's name */
+	u64 id;				/* I */
+
+	struct list_head node;		/* R: in the registry */
+	struct rngq_quota quota;	/* R: as in force */
+	unsigned long overrides;	/* R: a bit a setting of its own */
+
+	wait_queue_head_t wait;
+	struct hrtimer timer;		/* L: when it is armed, and for when */
+	struct rngq_bucket bucket;	/* L */
+	struct rngq_counters count;	/* L */
+	u64 throttled_since_ns;		/* L: RNGQ_NEVER: it is not */
+};
+
+struct rngq_client *rngq_client_create(void);
+void rngq_client_start(struct rngq_client *client, u64 boot_bytes);
+void rngq_client_stop(struct rngq_client *client);
+void rngq_client_put(struct rngq_client *client);
+void rngq_client_release(struct kobject *kobj);
+void rngq_client_wait_all_freed(void);
+
+ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
+			 bool nowait, struct rngq_draw *draw);
+size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
+			     struct rngq_draw *draw);
+void rngq_client_give_back(struct rngq_client *client,
+			   const struct rngq_draw *draw, size_t bytes,
+			   bool nothing_read);
+__poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
+			  poll_table *table);
+
+void rngq_client_set_quota(struct rngq_client *client);
+void rngq_client_recheck(struct rngq_client *client);
+bool rngq_client_has_waiters(struct rngq_client *client);
+u64 rngq_client_snapshot(struct rngq_client *client,
+			 struct rngq_counters *count);
+
+#endif

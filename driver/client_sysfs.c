@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A client's folder, clients/<id>/.
+ */
+#include "client_sysfs.h"
+#include "client.h"
+#include "registry.h"
+
+#include <linux/cred.h>
+#include <linux/kobject.h>
+#include <linux/math64.h>
+#include <linux/pid.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/time64.h>
+
+/* One file each; the settings come first, with their own numbers. */
+enum client_file {
+	FILE_OVERRIDES = RNGQ_QUOTA_SETTINGS,
+	FILE_PID,
+	FILE_COMM,
+	FILE_UID,
+	FILE_AVAILABLE,
+	FILE_BYTES,
+	FILE_READS,
+	FILE_THROTTLED,
+	FILE_THROTTLED_MS,
+};
+
+struct client_attribute {
+	struct attribute attr;
+	unsigned int file;	/* enum rngq_setting or enum client_file */
+};
+
+static struct rngq_client *to_client(struct kobject *kobj)
+{
+	return container_of(kobj, struct rngq_client, kobj);
+}
+
+static unsigned int to_file(struct attribute *attr)
+{
+	return container_of(attr, struct client_attribute, attr)->file;
+}
+
+static ssize_t emit_overrides(struct rngq_client *client, char *page)
+{
+	unsigned long overrides = rngq_registry_overrides(client);
+	enum rngq_setting setting;
+	int len = 0;
+
+	if (!overrides)
+		return sysfs_emit(page, "none\n");
+	for (setting = 0; setting < RNGQ_QUOTA_SETTINGS; setting++) {
+		if (overrides & BIT(setting))
+			len += sysfs_emit_at(page, len, "%s%s", len ? " " : "",
+					     rngq_setting_name(setting));
+	}
+	len += sysfs_emit_at(page, len, "\n");
+	return len;
+}
+
+static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
+{
+	struct rngq_client *client = to_client(kobj);
+	unsigned int file = to_file(attr);
+	struct rngq_counters count;
+	u64 available;
+
+	if (file < RNGQ_QUOTA_SETTINGS)
+		return rngq_setting_emit(page,
+					 rngq_registry_setting(client, file));
+
+	available = rngq_client_snapshot(client, &count);
+	switch (file) {
+	case FILE_OVERRIDES:
+		return emit_overrides(client, page);
+	case FILE_PID:
+		return sysfs_emit(page, "%d\n", pid_vnr(client->pid));
+	case FILE_COMM:
+		/* A process names itself: what can't be printed is escaped. */
+		return sysfs_emit(page, "%*pE\n",
+				  (int)strlen(client->comm), client->comm);
+	case FILE_UID:
+		return sysfs_emit(page, "%u\n",
+				  from_kuid_munged(current_user_ns(),
+						   client->uid));
+	case FILE_AVAILABLE:
+		return rngq_setting_emit(page, available);
+	case FILE_BYTES:
+		return sysfs_emit(page, "%llu\n", count.bytes);
+	case FILE_READS:
+		return sysfs_emit(page, "%llu\n", count.reads);
+	case FILE_THROTTLED:
+		return sysfs_emit(page, "%llu\n", count.throttled);
+	case FILE_THROTTLED_MS:
+		return sysfs_emit(page, "%llu\n",
+				  div_u64(count.throttled_ns, NSEC_PER_MSEC));
+	}
+	return -EIO;
+}
+
+static ssize_t store(struct kobject *kobj, struct attribute *attr,
+		     const char *text, size_t len)
+{
+	struct rngq_client *client = to_client(kobj);
+	unsigned int file = to_file(attr);
+	u64 value;
+	int err;
+
+	if (strlen(text) != len)
+		return -EINVAL;
+	if (sysfs_streq(text, "default")) {
+		rngq_registry_follow(client, file);
+		return len;
+	}
+	err = rngq_setting_parse(file, text, &value);
+	if (err)
+		return err;
+	rngq_registry_override(client, file, value);
+	return len;
+}
+
+#define CLIENT_ATTRIBUTE(_name, _mode, _file)				\
+	static struct client_attribute client_attr_##_name = {		\
+		.attr = { .name = #_name, .mode = _mode },		\
+		.file = _file,						\
+	}
+
+CLIENT_ATTRIBUTE(rate_bytes, 0600, RNGQ_RATE_BYTES);
+CLIENT_ATTRIBUTE(period_ms, 0600, RNGQ_PERIOD_MS);
+CLIENT_ATTRIBUTE(burst_bytes, 0600, RNGQ_BURST_BYTES);
+CLIENT_ATTRIBUTE(overrides, 0400, FILE_OVERRIDES);
+CLIENT_ATTRIBUTE(pid, 0400, FILE_PID);
+CLIENT_ATTRIBUTE(comm, 0400, FILE_COMM);
+CLIENT_ATTRIBUTE(uid, 0400, FILE_UID);
+CLIENT_ATTRIBUTE(available, 0400, FILE_AVAILABLE);
+CLIENT_ATTRIBUTE(bytes, 0400, FILE_BYTES);
+CLIENT_ATTRIBUTE(reads, 0400, FILE_READS);
+CLIENT_ATTRIBUTE(throttled, 0400, FILE_THROTTLED);
+CLIENT_ATTRIBUTE(throttled_ms, 0400, FILE_THROTTLED_MS);
+
+static struct attribute *client_attrs[] = {
+	&client_attr_rate_bytes.attr,
+	&client_attr_period_ms.attr,
+	&client_attr_burst_bytes.attr,
+	&client_attr_overrides.attr,
+	&client_attr_pid.attr,
+	&client_attr_comm.attr,
+	&client_attr_uid.attr,
+	&client_attr_available.attr,
+	&client_attr_bytes.attr,
+	&client_attr_reads.attr,
+	&client_attr_throttled.attr,
+	&client_attr_throttled_ms.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(client);
+
+static const struct sysfs_ops client_sysfs_ops = {
+	.show = show,
+	.store = store,
+};
+
+const struct kobj_type rngq_client_ktype = {
+	.release = rngq_client_release,
+	.sysfs_ops = &client_sysfs_ops,
+	.default_groups = client_groups,
+};
+
+/**
+ * rngq_client_sysfs_add() - make a client's folder
+ * @client: the client, with its id
+ * @folder: clients/
+ *
+ * Context: Process context, may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int rngq_client_sysfs_add(struct rngq_client *client, struct kobject *folder)
+{
+	return kobject_add(&client->kobj, folder, "%llu", client->id);
+}
+
+/**
+ * rngq_client_sysfs_remove() - remove a client's folder
+ * @client: the client
+ *
+ * Waits for those who are reading or writing a file in it, so the caller
+ * holds nothing that they may want.
+ *
+ * Context: Process context, may sleep.
+ */
+void rngq_client_sysfs_remove(struct rngq_client *client)
+{
+	kobject_del(&client->kobj);
+}

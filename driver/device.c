@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/rngquota: the device and what can be done with its files.
+ */
+#include "device.h"
+#include "client.h"
+#include "client_sysfs.h"
+#include "compat.h"
+#include "registry.h"
+#include "stats.h"
+#include "sysfs.h"
+
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/math64.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/random.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/time64.h>
+#include <linux/uio.h>
+
+/* Reads up to this size go through a buffer on the stack. */
+#define SMALL_READ_BYTES	256
+
+static int rngq_open(struct inode *inode, struct file *file)
+{
+	struct kobject *folder = rngq_sysfs_clients();
+	struct rngq_client *client;
+	int err;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EINVAL;
+	if (!folder)
+		return -ENODEV;
+
+	client = rngq_client_create();
+	if (!client)
+		return -ENOMEM;
+
+	rngq_registry_add(client);
+	err = rngq_client_sysfs_add(client, folder);
+	if (err)
+		goto err_remove;
+
+	file->private_data = client;
+	/* Without it RWF_NOWAIT and io_uring would not get as far as a read. */
+	file->f_mode |= FMODE_NOWAIT;
+	rngq_stats_add(RNGQ_STAT_OPENS, 1);
+	return 0;
+
+err_remove:
+	rngq_registry_remove(client);
+	rngq_client_put(client);
+	return err;
+}
+
+static int rngq_release(struct inode *inode, struct file *file)
+{
+	struct rngq_client *client = file->private_data;
+
+	rngq_registry_remove(client);
+	rngq_client_sysfs_remove(client);
+	rngq_client_stop(client);
+	rngq_client_put(client);
+	return 0;
+}
+
+/*
+ * Nothing was delivered. If a signal is pending the copy may have failed for
+ * its sake, with nothing wrong with the address. Callers that don't wait know
+ * no error but -EAGAIN and -EFAULT: QEMU takes any other for a bug.
+ */
+static ssize_t nothing_delivered(bool nowait)
+{
+	if (!signal_pending(current))
+		return -EFAULT;
+	return nowait ? -EAGAIN : -ERESTARTSYS;
+}
+
+static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct rngq_client *client = iocb->ki_filp->private_data;
+	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
+		      (iocb->ki_filp->f_flags & O_NONBLOCK);
+	size_t asked = iov_iter_count(to);
+	size_t delivered = 0;
+	u8 small[SMALL_READ_BYTES];
+	size_t size = sizeof(small);
+	struct rngq_draw draw;
+	u8 *page = NULL;
+	u8 *buf = small;
+	ssize_t taken;
+
+	if (!asked)
+		return 0;
+
+	taken = rngq_client_take(client, min(asked, size), nowait, &draw);
+	if (taken < 0)
+		return taken;
+
+	do {
+		size_t copied;
+
+		get_random_bytes(buf, taken);
+		copied = copy_to_iter(buf, taken, to);
+		delivered += copied;
+		if (copied < taken) {
+			rngq_client_give_back(client, &draw, taken - copied,
+					      !delivered);
+			break;
+		}
+		if (delivered == asked)
+			break;
+
+		/* Like /dev/urandom: a page is delivered whole. */
+		if (delivered >= PAGE_SIZE && signal_pending(current))
+			break;
+		cond_resched();
+
+		/* Without a page it takes more rounds, and works the same. */
+		if (!page)
+			page = (u8 *)__get_free_page(GFP_NOWAIT | __GFP_NOWARN);
+		if (page) {
+			buf = page;
+			size = PAGE_SIZE;
+		}
+		taken = rngq_client_take_more(client,
+					      min(asked - delivered, size),
+					      &draw);
+	} while (taken);
+
+	memzero_explicit(small, min(asked, sizeof(small)));
+	if (page) {
+		memzero_explicit(page, PAGE_SIZE);
+		free_page((unsigned long)page);
+	}
+	return delivered ?: nothing_delivered(nowait);
+}
+
+static __poll_t rngq_poll(struct file *file, poll_table *table)
+{
+	return rngq_client_poll(file->private_data, file, table);
+}
+
+#ifdef CONFIG_PROC_FS
+static void show_value(struct seq_file *m, const char *name, u64 value)
+{
+	if (value == RNGQ_MAX)
+		seq_printf(m, "rngquota-%s:\tmax\n", name);
+	else
+		seq_printf(m, "rngquota-%s:\t%llu\n", name, value);
+}
+
+static void rngq_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct rngq_client *client = file->private_data;
+	struct rngq_counters count;
+	u64 available = rngq_client_snapshot(client, &count);
+
+	show_value(m, "id", client->id);
+	show_value(m, "rate-bytes",
+		   rngq_registry_setting(client, RNGQ_RATE_BYTES));
+	show_value(m, "period-ms",
+		   rngq_registry_setting(client, RNGQ_PERIOD_MS));
+	show_value(m, "burst-bytes",
+		   rngq_registry_setting(client, RNGQ_BURST_BYTES));
+	show_value(m, "available", available);
+	show_value(m, "bytes", count.bytes);
+	show_value(m, "reads", count.reads);
+	show_value(m, "throttled", count.throttled);
+	show_value(m, "throttled-ms",
+		   div_u64(count.throttled_ns, NSEC_PER_MSEC));
+}
+#endif
+
+static const struct file_operations rngq_fops = {
+	.owner = THIS_MODULE,
+	.open = rngq_open,
+	.release = rngq_release,
+	.read_iter = rngq_read_iter,
+	.splice_read = copy_splice_read,
+	.poll = rngq_poll,
+	.llseek = noop_llseek,
+#ifdef CONFIG_PROC_FS
+	.show_fdinfo = rngq_show_fdinfo,
+#endif
+};
+
+static struct miscdevice rngq_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "rngquota",
+	.mode = 0440,
+	.fops = &rngq_fops,
+	.groups = rngq_sysfs_groups,
+};
+
+/**
+ * rngq_device_register() - make the device and its folders
+ *
+ * Context: Process context, may sleep. Files may be opened before it returns.
+ * Return: 0, or a negative errno.
+ */
+int rngq_device_register(void)
+{
+	int err;
+
+	err = misc_register(&rngq_misc);
+	if (err)
+		return err;
+
+	err = rngq_sysfs_add_clients(rngq_misc.this_device);
+	if (err)
+		goto err_deregister;
+	return 0;
+
+err_deregister:
+	misc_deregister(&rngq_misc);
+	return err;
+}
+
+/**
+ * rngq_device_unregister() - remove the device and its folders
+ *
+ * Context: Process context, may sleep; no file is open.
+ */
+void rngq_device_unregister(void)
+{
+	rngq_sysfs_remove_clients();
+	misc_deregister(&rngq_misc);
+}

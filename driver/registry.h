@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * All clients, and which quota each has.
+ *
+ * A client's quota follows the defaults, setting by setting, except where it
+ * has an override. One mutex guards the defaults, the overrides and the list
+ * of clients, so that a change reaches each of them exactly once. open() takes
+ * it under the mutex of all misc devices: whoever holds it waits for nothing
+ * that a user controls.
+ *
+ * What bounds all clients together, or those of one process, belongs here.
+ */
+#ifndef RNGQUOTA_REGISTRY_H
+#define RNGQUOTA_REGISTRY_H
+
+#include <linux/types.h>
+
+#include "quota.h"
+
+struct rngq_client;
+
+void rngq_registry_init(const struct rngq_quota *quota, u64 boot_bytes);
+void rngq_registry_add(struct rngq_client *client);
+void rngq_registry_remove(struct rngq_client *client);
+u64 rngq_registry_nr_clients(void);
+
+u64 rngq_registry_default(enum rngq_setting setting);
+void rngq_registry_set_default(enum rngq_setting setting, u64 value);
+u64 rngq_registry_setting(struct rngq_client *client,
+			  enum rngq_setting setting);
+unsigned long rngq_registry_overrides(struct rngq_client *client);
+void rngq_registry_override(struct rngq_client *client,
+			    enum rngq_setting setting, u64 value);
+void rngq_registry_follow(struct rngq_client *client,
+			  enum rngq_setting setting);
+
+void rngq_registry_recheck_clients(void);
+bool rngq_registry_has_waiters(void);
+
+#endif

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device's own folders: default/, stats/ and clients/.
+ */
+#include "sysfs.h"
+#include "quota.h"
+#include "registry.h"
+#include "stats.h"
+
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/kobject.h>
+#include <linux/math64.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/time64.h>
+
+struct default_attribute {
+	struct device_attribute attr;
+	enum rngq_setting setting;
+};
+
+static enum rngq_setting to_setting(struct device_attribute *attr)
+{
+	return container_of(attr, struct default_attribute, attr)->setting;
+}
+
+static ssize_t default_show(struct device *dev, struct device_attribute *attr,
+			    char *page)
+{
+	return rngq_setting_emit(page, rngq_registry_default(to_setting(attr)));
+}
+
+static ssize_t default_store(struct device *dev, struct device_attribute *attr,
+			     const char *text, size_t len)
+{
+	u64 value;
+	int err;
+
+	if (strlen(text) != len)
+		return -EINVAL;
+	err = rngq_setting_parse(to_setting(attr), text, &value);
+	if (err)
+		return err;
+	rngq_registry_set_default(to_setting(attr), value);
+	return len;
+}
+
+#define DEFAULT_ATTRIBUTE(_name, _setting)				\
+	static struct default_attribute default_attr_##_name = {	\
+		.attr = __ATTR(_name, 0644, default_show, default_store),	\
+		.setting = _setting,					\
+	}
+
+DEFAULT_ATTRIBUTE(rate_bytes, RNGQ_RATE_BYTES);
+DEFAULT_ATTRIBUTE(period_ms, RNGQ_PERIOD_MS);
+DEFAULT_ATTRIBUTE(burst_bytes, RNGQ_BURST_BYTES);
+DEFAULT_ATTRIBUTE(boot_bytes, RNGQ_BOOT_BYTES);
+
+static struct attribute *default_attrs[] = {
+	&default_attr_rate_bytes.attr.attr,
+	&default_attr_period_ms.attr.attr,
+	&default_attr_burst_bytes.attr.attr,
+	&default_attr_boot_bytes.attr.attr,
+	NULL
+};
+
+static const struct attribute_group default_group = {
+	.name = "default",
+	.attrs = default_attrs,
+};
+
+struct stats_attribute {
+	struct device_attribute attr;
+	enum rngq_stat stat;
+};
+
+static ssize_t stats_show(struct device *dev, struct device_attribute *attr,
+			  char *page)
+{
+	enum rngq_stat stat =
+		container_of(attr, struct stats_attribute, attr)->stat;
+
+	return sysfs_emit(page, "%llu\n", rngq_stats_sum(stat));
+}
+
+#define STATS_ATTRIBUTE(_name, _stat)					\
+	static struct stats_attribute stats_attr_##_name = {		\
+		.attr = __ATTR(_name, 0444, stats_show, NULL),		\
+		.stat = _stat,						\
+	}
+
+STATS_ATTRIBUTE(opens, RNGQ_STAT_OPENS);
+STATS_ATTRIBUTE(bytes, RNGQ_STAT_BYTES);
+STATS_ATTRIBUTE(reads, RNGQ_STAT_READS);
+STATS_ATTRIBUTE(throttled, RNGQ_STAT_THROTTLED);
+
+static ssize_t clients_show(struct device *dev, struct device_attribute *attr,
+			    char *page)
+{
+	return sysfs_emit(page, "%llu\n", rngq_registry_nr_clients());
+}
+static DEVICE_ATTR_RO(clients);
+
+static ssize_t throttled_ms_show(struct device *dev,
+				 struct device_attribute *attr, char *page)
+{
+	u64 throttled_ns = rngq_stats_sum(RNGQ_STAT_THROTTLED_NS);
+
+	return sysfs_emit(page, "%llu\n", div_u64(throttled_ns, NSEC_PER_MSEC));
+}
+static DEVICE_ATTR_RO(throttled_ms);
+
+static struct attribute *stats_attrs[] = {
+	&dev_attr_clients.attr,
+	&stats_attr_opens.attr.attr,
+	&stats_attr_bytes.attr.attr,
+	&stats_attr_reads.attr.attr,
+	&stats_attr_throttled.attr.attr,
+	&dev_attr_throttled_ms.attr,
+	NULL
+};
+
+static const struct attribute_group stats_group = {
+	.name = "stats",
+	.attrs = stats_attrs,
+};
+
+const struct attribute_group *rngq_sysfs_groups[] = {
+	&default_group,
+	&stats_group,
+	NULL
+};
+
+static struct kobject *clients_folder;
+static DECLARE_COMPLETION(clients_added);
+
+/**
+ * rngq_sysfs_add_clients() - make clients/
+ * @dev: the device, registered
+ *
+ * Context: Process context, may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int rngq_sysfs_add_clients(struct device *dev)
+{
+	clients_folder = kobject_create_and_add("clients", &dev->kobj);
+	complete_all(&clients_added);
+	return clients_folder ? 0 : -ENOMEM;
+}
+
+/**
+ * rngq_sysfs_remove_clients() - remove clients/
+ *
+ * Context: Process context, may sleep; there are no clients.
+ */
+void rngq_sysfs_remove_clients(void)
+{
+	kobject_put(clients_folder);
+}
+
+/**
+ * rngq_sysfs_clients() - find clients/
+ *
+ * Context: Process context; may sleep until the device is complete, which is
+ * for a moment while the module is being loaded.
+ * Return: The folder, or NULL if it could not be made.
+ */
+struct kobject *rngq_sysfs_clients(void)
+{
+	wait_for_completion(&clients_added);
+	return clients_folder;
+}
