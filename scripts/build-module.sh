@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# build-module.sh KDIR [MAKE-ARGUMENT...]: build the module against KDIR in a
+# copy of the sources in the cache, so that kernels don't get in each other's
+# way, and print the folder that holds the .ko. KUNIT=1 builds the KUnit
+# suites instead. A warning is a failure.
+
+. "$(dirname "$0")/lib.sh"
+
+[ $# -ge 1 ] || die "usage: build-module.sh KDIR [MAKE-ARGUMENT...]"
+kdir=$1
+shift
+build=$cache/module-$(key <(echo "$kdir" "$@"))
+
+need gcc make rsync
+locked "$(basename "$build")"
+mkdir -p "$build"
+rsync -a --delete --include-from=- "$top/" "$build/" <<-'EOF'
+	/Kbuild
+	/driver/
+	/driver/*.[ch]
+	/kunit/
+	/kunit/*.[ch]
+	*.o
+	*.cmd
+	*.d
+	*.ko
+	*.mod
+	*.mod.c
+	/modules.order
+	/Module.symvers
+	- *
+EOF
+if ! make -C "$kdir" M="$build" W=1 "$@" modules >"$build/build.log" 2>&1 ||
+   grep -q 'warning:' "$build/build.log"; then
+	grep -E 'warning:|[Ee]rror|undefined' "$build/build.log" >&2 ||
+		tail -n 20 "$build/build.log" >&2
+	die "the module did not build cleanly against $kdir; the whole log is $build/build.log"
+fi
+echo "$build"

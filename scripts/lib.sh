@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Sourced by the other scripts: where things are cached, how packages come
+# onto the machine, how progress and failure are told.
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/rngquota
+jobs=$(nproc)
+export LC_ALL=C
+mkdir -p "$cache"
+
+# say TEXT...: a line for the person who is waiting.
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+# die TEXT...: one clear sentence, with the remedy, and the end.
+die() {
+	printf 'rngquota: %s\n' "$*" >&2
+	exit 1
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need PACKAGE...: install what is missing, or say exactly what to type.
+need() {
+	local package missing=()
+
+	command -v dpkg-query >/dev/null ||
+		die "this target needs Debian (or a derivative): there is no dpkg here"
+	for package; do
+		installed "$package" || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	local command="apt-get install -y --no-install-recommends ${missing[*]}"
+
+	[ "$(id -u)" = 0 ] ||
+		die "packages are missing; as root, type: $command"
+	say "installing ${missing[*]}"
+	if ! apt_install "${missing[@]}"; then
+		apt_update
+		apt_install "${missing[@]}" || {
+			tail -n 5 "$cache/apt.log" >&2
+			die "could not install packages (is the network up?); as root, try: $command"
+		}
+	fi
+}
+
+apt_update() {
+	apt-get update >"$cache/apt.log" 2>&1 ||
+		die "no package lists to be had (is the network up?); as root, try: apt-get update"
+}
+
+apt_install() {
+	DEBIAN_FRONTEND=noninteractive apt-get install -y \
+		--no-install-recommends "$@" >"$cache/apt.log" 2>&1
+}
+
+# progress LOG TEXT COMMAND...: run a slow command with its output in LOG,
+# telling how long it has taken; on failure show the end of the log.
+progress() {
+	local log=$1 text=$2 start=$SECONDS pid status=0 told=0
+
+	shift 2
+	say "$text (log: $log)"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	# shellcheck disable=SC2064 # the pid is meant as it is now
+	trap "kill $pid 2>/dev/null || :" EXIT
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		if [ $((SECONDS - start)) -ge $((told + 15)) ]; then
+			told=$((SECONDS - start))
+			say "  ... $told s"
+		fi
+	done
+	wait "$pid" || status=$?
+	trap - EXIT
+	if [ "$status" -ne 0 ]; then
+		tail -n 20 "$log" >&2
+		die "failed: $text; the whole log is $log"
+	fi
+}
+
+# key FILE...: a short name for what a cached thing is made from.
+key() {
+	cat "$@" | sha256sum | cut -c1-12
+}
+
+# locked NAME: one script at a time from here on makes the thing NAME.
+locked() {
+	exec {lock_fd}>"$cache/$1.lock"
+	flock "$lock_fd"
+}

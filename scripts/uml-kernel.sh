@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Build User Mode Linux from Debian's kernel source, once, and print its
+# build tree: the kernel is "linux" in it, modules build against it with
+# KDIR= and ARCH=um.
+
+. "$(dirname "$0")/lib.sh"
+
+need gcc make flex bison bc libc6-dev
+source=$("$top/scripts/kernel-source.sh")
+config=$top/scripts/kernels/uml.config
+tree=$cache/uml-$(key "$config" "$0" <(echo "$source"; gcc --version))
+
+build() {
+	make -C "$source" ARCH=um O="$tree" KCONFIG_ALLCONFIG="$config" allnoconfig
+	make -C "$source" ARCH=um O="$tree" -j"$jobs" linux modules
+}
+
+locked uml
+if [ ! -e "$tree/.done" ]; then
+	rm -rf "$tree"
+	mkdir "$tree"
+	progress "$cache/uml.log" "building User Mode Linux, about 3 minutes" build
+	touch "$tree/.done"
+fi
+echo "$tree"
