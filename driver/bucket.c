@@ -66,7 +66,9 @@ void __rngq_bucket_refill(struct rngq_bucket *bucket, u64 now_ns)
 
 	bucket->refills++;
 	bucket->beat_ns = 0;
-	if (bucket->awaited)
+	/* The beat is that of the awaited refill, if no other came after it. */
+	if (bucket->awaited && (missing_bytes <= bucket->rate_bytes ||
+				late_ns < bucket->period_ns))
 		bucket->beat_ns = bucket->refill_ns + bucket->period_ns;
 	bucket->awaited = false;
 

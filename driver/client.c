@@ -52,6 +52,14 @@ static bool readable(struct rngq_client *client)
 	return rngq_crng_ready() && rngq_bucket_available(&client->bucket);
 }
 
+static bool has_waiters(struct rngq_client *client)
+{
+	lockdep_assert_held(&client->wait.lock);
+
+	/* Who joins the queue holds the lock, too: no barrier is needed. */
+	return waitqueue_active(&client->wait);
+}
+
 /* Arm the timer for the next refill. */
 static void arm(struct rngq_client *client)
 {
@@ -90,7 +98,7 @@ static bool readable_or_arm(struct rngq_client *client, bool will_wait,
 		client->count.throttled++;
 		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
 	}
-	if (will_wait || waitqueue_active(&client->wait))
+	if (will_wait || has_waiters(client))
 		arm(client);
 	return false;
 }
@@ -102,7 +110,7 @@ static void recheck(struct rngq_client *client, u64 now_ns)
 	if (rngq_bucket_available(&client->bucket))
 		end_throttle(client, now_ns);
 
-	if (!waitqueue_active(&client->wait))
+	if (!has_waiters(client))
 		return;
 	if (readable(client))
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
@@ -181,10 +189,9 @@ void rngq_client_put(struct rngq_client *client)
 /**
  * rngq_client_wait_all_freed() - wait until no client's memory is left
  *
- * The module must not go before: kobjects may be released some time after
- * their last reference was dropped.
- *
- * Context: Process context, may sleep; no client can be made any more.
+ * Context: Process context, may sleep; no client can be made any more. The
+ * module must not go before: kobjects may be released some time after their
+ * last reference was dropped.
  */
 void rngq_client_wait_all_freed(void)
 {
@@ -219,6 +226,13 @@ void rngq_client_stop(struct rngq_client *client)
 	spin_unlock_irq(&client->wait.lock);
 }
 
+static int wait_until_readable(struct rngq_client *client, u64 *now_ns)
+{
+	return wait_event_interruptible_locked_irq(client->wait,
+						   readable_or_arm(client, true,
+								   now_ns));
+}
+
 static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
 		struct rngq_draw *draw)
 {
@@ -231,7 +245,7 @@ static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
 	 * An edge-triggered poller may stop here, without having seen that
 	 * there is nothing left, and wait for the edge.
 	 */
-	if (waitqueue_active(&client->wait) &&
+	if (has_waiters(client) &&
 	    !rngq_bucket_available(&client->bucket)) {
 		rngq_bucket_await(&client->bucket);
 		arm(client);
@@ -260,13 +274,12 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 	if (nowait)
 		ret = readable_or_arm(client, false, &now_ns) ? 0 : -EAGAIN;
 	else
-		ret = wait_event_interruptible_locked_irq(client->wait,
-				readable_or_arm(client, true, &now_ns));
+		ret = wait_until_readable(client, &now_ns);
 	if (!ret) {
 		ret = take(client, want_bytes, now_ns, draw);
 		client->count.reads++;
 		rngq_stats_add(RNGQ_STAT_READS, 1);
-	} else if (!waitqueue_active(&client->wait)) {
+	} else if (!has_waiters(client)) {
 		/* Nobody waits (any more). A timer that runs now does no harm. */
 		hrtimer_try_to_cancel(&client->timer);
 	}
@@ -393,7 +406,7 @@ bool rngq_client_has_waiters(struct rngq_client *client)
 	bool active;
 
 	spin_lock_irq(&client->wait.lock);
-	active = waitqueue_active(&client->wait);
+	active = has_waiters(client);
 	spin_unlock_irq(&client->wait.lock);
 	return active;
 }

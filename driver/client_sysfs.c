@@ -107,7 +107,7 @@ static ssize_t store(struct kobject *kobj, struct attribute *attr,
 	u64 value;
 	int err;
 
-	if (strlen(text) != len)
+	if (!rngq_setting_is_whole(text, len))
 		return -EINVAL;
 	if (sysfs_streq(text, "default")) {
 		rngq_registry_follow(client, file);

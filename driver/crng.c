@@ -36,11 +36,9 @@ bool __rngq_crng_ready(void)
 /**
  * rngq_crng_watch() - have waiters woken when the generator is ready
  *
- * A waiter calls this when it found the generator not ready and before it
- * releases its client's lock: the work takes that lock to see whether anybody
- * still waits, so it can't miss one.
- *
- * Context: Any.
+ * Context: Any. A waiter calls this when it found the generator not ready and
+ * before it releases its client's lock: the work takes that lock to see
+ * whether anybody still waits, so it can't miss one.
  */
 void rngq_crng_watch(void)
 {

@@ -36,8 +36,10 @@ static struct rngq_quota quota = {
 	.period_ms = 1000,
 	.burst_bytes = 0,
 };
+
 static u64 boot_bytes;
 
+/* A module parameter: which setting, and where its value goes. */
 struct setting_param {
 	enum rngq_setting setting;
 	u64 *value;
@@ -67,6 +69,7 @@ static const struct kernel_param_ops setting_param_ops = {
 static struct setting_param rate_bytes_param = {
 	RNGQ_RATE_BYTES, &quota.rate_bytes
 };
+
 module_param_cb(rate_bytes, &setting_param_ops, &rate_bytes_param, 0444);
 MODULE_PARM_DESC(rate_bytes,
 		 "bytes a period that each client gets, or max (default: 1024)");
@@ -74,18 +77,21 @@ MODULE_PARM_DESC(rate_bytes,
 static struct setting_param period_ms_param = {
 	RNGQ_PERIOD_MS, &quota.period_ms
 };
+
 module_param_cb(period_ms, &setting_param_ops, &period_ms_param, 0444);
 MODULE_PARM_DESC(period_ms, "length of a period in ms (default: 1000)");
 
 static struct setting_param burst_bytes_param = {
 	RNGQ_BURST_BYTES, &quota.burst_bytes
 };
+
 module_param_cb(burst_bytes, &setting_param_ops, &burst_bytes_param, 0444);
 MODULE_PARM_DESC(burst_bytes, "unspent bytes carried over (default: 0)");
 
 static struct setting_param boot_bytes_param = {
 	RNGQ_BOOT_BYTES, &boot_bytes
 };
+
 module_param_cb(boot_bytes, &setting_param_ops, &boot_bytes_param, 0444);
 MODULE_PARM_DESC(boot_bytes,
 		 "bytes that a new client gets once, on top (default: 0)");

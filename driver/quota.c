@@ -6,6 +6,7 @@
 
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
@@ -67,6 +68,22 @@ int rngq_setting_parse(enum rngq_setting setting, const char *text, u64 *value)
 
 	*value = number;
 	return 0;
+}
+
+/**
+ * rngq_setting_is_whole() - did all of what a user wrote arrive?
+ * @text: what a store function got
+ * @len: its length
+ *
+ * sysfs cuts a write at a page, and text that holds a NUL says one thing to a
+ * parser and another to whoever wrote it. Neither is what was meant.
+ *
+ * Context: Any.
+ * Return: Whether @text is what the user wrote.
+ */
+bool rngq_setting_is_whole(const char *text, size_t len)
+{
+	return len < PAGE_SIZE && strnlen(text, len) == len;
 }
 
 /**

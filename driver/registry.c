@@ -210,9 +210,8 @@ void rngq_registry_follow(struct rngq_client *client,
 /**
  * rngq_registry_recheck_clients() - wake every client that waits and may read
  *
- * To be called when something changed that no client's own timer knows of.
- *
- * Context: Process context, may sleep.
+ * Context: Process context, may sleep. To be called when something changed
+ * that no client's own timer knows of.
  */
 void rngq_registry_recheck_clients(void)
 {

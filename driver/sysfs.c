@@ -37,7 +37,7 @@ static ssize_t default_store(struct device *dev, struct device_attribute *attr,
 	u64 value;
 	int err;
 
-	if (strlen(text) != len)
+	if (!rngq_setting_is_whole(text, len))
 		return -EINVAL;
 	err = rngq_setting_parse(to_setting(attr), text, &value);
 	if (err)

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What users may write into each setting, and what comes back.
+ */
+#include <kunit/test.h>
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+
+#include "../driver/quota.h"
+
+struct parse_case {
+	const char *name;
+	enum rngq_setting setting;
+	const char *text;
+	int err;
+	u64 value;
+};
+
+/* What a setting holds before a text is parsed, and after a bad one. */
+#define UNTOUCHED	4711
+
+static const struct parse_case parse_cases[] = {
+	{ "rate: least", RNGQ_RATE_BYTES, "1", 0, 1 },
+	{ "rate: with newline", RNGQ_RATE_BYTES, "24\n", 0, 24 },
+	{ "rate: leading zeros are decimal", RNGQ_RATE_BYTES, "010", 0, 10 },
+	{ "rate: plus sign", RNGQ_RATE_BYTES, "+7", 0, 7 },
+	{ "rate: most", RNGQ_RATE_BYTES, "1099511627776", 0, 1ULL << 40 },
+	{ "rate: max", RNGQ_RATE_BYTES, "max", 0, RNGQ_MAX },
+	{ "rate: max with newline", RNGQ_RATE_BYTES, "max\n", 0, RNGQ_MAX },
+	{ "rate: 0", RNGQ_RATE_BYTES, "0", -ERANGE },
+	{ "rate: one too many", RNGQ_RATE_BYTES, "1099511627777", -ERANGE },
+	{ "rate: 2^64 - 1 is not max", RNGQ_RATE_BYTES,
+	  "18446744073709551615", -ERANGE },
+	{ "rate: 2^64", RNGQ_RATE_BYTES, "18446744073709551616", -ERANGE },
+	{ "rate: far too many digits", RNGQ_RATE_BYTES,
+	  "111111111111111111111111111111111111111111111111", -ERANGE },
+	{ "rate: empty", RNGQ_RATE_BYTES, "", -EINVAL },
+	{ "rate: newline alone", RNGQ_RATE_BYTES, "\n", -EINVAL },
+	{ "rate: two newlines", RNGQ_RATE_BYTES, "1\n\n", -EINVAL },
+	{ "rate: space before", RNGQ_RATE_BYTES, " 1", -EINVAL },
+	{ "rate: space after", RNGQ_RATE_BYTES, "1 ", -EINVAL },
+	{ "rate: two numbers", RNGQ_RATE_BYTES, "1 2", -EINVAL },
+	{ "rate: negative", RNGQ_RATE_BYTES, "-1", -EINVAL },
+	{ "rate: hexadecimal", RNGQ_RATE_BYTES, "0x10", -EINVAL },
+	{ "rate: fraction", RNGQ_RATE_BYTES, "1.5", -EINVAL },
+	{ "rate: suffix", RNGQ_RATE_BYTES, "1K", -EINVAL },
+	{ "rate: sign alone", RNGQ_RATE_BYTES, "+", -EINVAL },
+	{ "rate: upper case", RNGQ_RATE_BYTES, "MAX", -EINVAL },
+	{ "rate: max and more", RNGQ_RATE_BYTES, "maximum", -EINVAL },
+	{ "rate: less than max", RNGQ_RATE_BYTES, "ma", -EINVAL },
+	{ "rate: default is for clients", RNGQ_RATE_BYTES, "default", -EINVAL },
+	{ "rate: not ASCII", RNGQ_RATE_BYTES, "\xef\xbc\x91", -EINVAL },
+
+	{ "period: least", RNGQ_PERIOD_MS, "1", 0, 1 },
+	{ "period: most", RNGQ_PERIOD_MS, "4294967295", 0, 4294967295ULL },
+	{ "period: 0", RNGQ_PERIOD_MS, "0", -ERANGE },
+	{ "period: one too many", RNGQ_PERIOD_MS, "4294967296", -ERANGE },
+	{ "period: no max", RNGQ_PERIOD_MS, "max", -EINVAL },
+	{ "period: unit", RNGQ_PERIOD_MS, "1s", -EINVAL },
+
+	{ "burst: least", RNGQ_BURST_BYTES, "0", 0, 0 },
+	{ "burst: most", RNGQ_BURST_BYTES, "1099511627776", 0, 1ULL << 40 },
+	{ "burst: one too many", RNGQ_BURST_BYTES, "1099511627777", -ERANGE },
+	{ "burst: no max", RNGQ_BURST_BYTES, "max", -EINVAL },
+	{ "burst: negative zero", RNGQ_BURST_BYTES, "-0", -EINVAL },
+
+	{ "boot: least", RNGQ_BOOT_BYTES, "0", 0, 0 },
+	{ "boot: most", RNGQ_BOOT_BYTES, "1099511627776", 0, 1ULL << 40 },
+	{ "boot: one too many", RNGQ_BOOT_BYTES, "1099511627777", -ERANGE },
+	{ "boot: no max", RNGQ_BOOT_BYTES, "max", -EINVAL },
+};
+
+static void parse_case_to_desc(const struct parse_case *c, char *desc)
+{
+	strscpy(desc, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(parse, parse_cases, parse_case_to_desc);
+
+static void setting_is_parsed(struct kunit *test)
+{
+	const struct parse_case *c = test->param_value;
+	u64 value = UNTOUCHED;
+
+	KUNIT_EXPECT_EQ(test, rngq_setting_parse(c->setting, c->text, &value),
+			c->err);
+	KUNIT_EXPECT_EQ(test, value, c->err ? UNTOUCHED : c->value);
+}
+
+static void cut_and_torn_texts_are_told(struct kunit *test)
+{
+	char *page = (char *)__get_free_page(GFP_KERNEL | __GFP_ZERO);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	memset(page, '1', PAGE_SIZE - 1);
+	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole(page, PAGE_SIZE - 1));
+	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole(page, PAGE_SIZE));
+	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole("12", 2));
+	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole("1\0002", 3));
+	free_page((unsigned long)page);
+}
+
+static void value_is_printed_as_it_is_parsed(struct kunit *test)
+{
+	static const u64 values[] = { 1, 1024, 1ULL << 40, RNGQ_MAX };
+	char *page = (char *)__get_free_page(GFP_KERNEL);
+	u64 value;
+	int i, len;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		len = rngq_setting_emit(page, values[i]);
+		KUNIT_EXPECT_EQ(test, len, (int)strlen(page));
+		KUNIT_EXPECT_EQ(test, page[len - 1], '\n');
+		KUNIT_EXPECT_EQ(test, 0,
+				rngq_setting_parse(RNGQ_RATE_BYTES, page,
+						   &value));
+		KUNIT_EXPECT_EQ(test, value, values[i]);
+	}
+	free_page((unsigned long)page);
+}
+
+static void settings_are_found_by_number(struct kunit *test)
+{
+	struct rngq_quota quota = {};
+
+	*rngq_quota_value(&quota, RNGQ_RATE_BYTES) = 1;
+	*rngq_quota_value(&quota, RNGQ_PERIOD_MS) = 2;
+	*rngq_quota_value(&quota, RNGQ_BURST_BYTES) = 3;
+	KUNIT_EXPECT_EQ(test, quota.rate_bytes, 1ULL);
+	KUNIT_EXPECT_EQ(test, quota.period_ms, 2ULL);
+	KUNIT_EXPECT_EQ(test, quota.burst_bytes, 3ULL);
+	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_RATE_BYTES),
+			   "rate_bytes");
+	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_PERIOD_MS),
+			   "period_ms");
+	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_BURST_BYTES),
+			   "burst_bytes");
+	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_BOOT_BYTES),
+			   "boot_bytes");
+}
+
+static struct kunit_case quota_cases[] = {
+	KUNIT_CASE_PARAM(setting_is_parsed, parse_gen_params),
+	KUNIT_CASE(cut_and_torn_texts_are_told),
+	KUNIT_CASE(value_is_printed_as_it_is_parsed),
+	KUNIT_CASE(settings_are_found_by_number),
+	{}
+};
+
+static struct kunit_suite quota_suite = {
+	.name = "rngquota_quota",
+	.test_cases = quota_cases,
+};
+
+kunit_test_suite(quota_suite);
+
+MODULE_DESCRIPTION("KUnit suites of rngquota");
+MODULE_LICENSE("GPL");
