@@ -6,8 +6,10 @@
 
 set -euo pipefail
 
+# shellcheck disable=SC2034 # for the scripts that source this
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/rngquota
+# shellcheck disable=SC2034
 jobs=$(nproc)
 export LC_ALL=C
 mkdir -p "$cache"

@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# kunit.sh [PARAMETER=VALUE...]: load the KUnit suites on User Mode Linux and
+# have the kernel's own kunit.py read what they print. Parameters are the
+# module's: seed=N repeats a random test. The last line counts test cases.
+
+. "$(dirname "$0")/lib.sh"
+
+need python3 kmod
+source=$("$top/scripts/kernel-source.sh")
+tree=$("$top/scripts/uml-kernel.sh")
+module=$("$top/scripts/build-module.sh" "$tree" ARCH=um KUNIT=1)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+# Modules print no plan: the number of suites is told by the sources.
+cat >"$work/init" <<EOF
+#!/bin/sh
+echo "suites follow"
+echo "KTAP version 1"
+echo "1..$(cat "$top"/kunit/*.c | grep -c '^kunit_test_suite(')"
+insmod "$module/rngquota_kunit.ko" $*
+exec halt -f
+EOF
+chmod +x "$work/init"
+
+TMPDIR=$work PATH=$PATH:/usr/sbin:/sbin timeout -k 2 60 "$tree/linux" mem=64M \
+	root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
+	con=null con0=null,fd:1 kunit.enable=1 "init=$work/init" \
+	</dev/null >"$work/console" 2>&1 || :
+# The kernel, too, has printed a header, for the suites that it has: none.
+tr -d '\r' <"$work/console" | sed '1,/^suites follow$/d' >"$cache/kunit.ktap"
+
+status=0
+python3 "$source/tools/testing/kunit/kunit.py" parse "$cache/kunit.ktap" \
+	>"$work/parsed" || status=$?
+if [ -n "${VERBOSE-}" ]; then
+	cat "$work/parsed" >&2
+elif [ "$status" != 0 ]; then
+	grep -v "\[PASSED\]" "$work/parsed" >&2 || :
+fi
+grep -o 'seed=.*' "$cache/kunit.ktap" >&2 || :
+# "Testing complete. Ran 88 tests: passed: 88"
+count() {
+	grep 'Testing complete' "$work/parsed" | grep -o "$1: [0-9]*" |
+		grep -o '[0-9]*$' || echo 0
+}
+failed=$(($(count failed) + $(count crashed) + $(count errors)))
+[ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
+[ "$failed" = 0 ] || say "all output is in $cache/kunit.ktap"
+echo "kunit: $(count passed) passed, $failed failed"
+[ "$failed" = 0 ]
