@@ -12,6 +12,7 @@
 #include <linux/atomic.h>
 #include <linux/cred.h>
 #include <linux/ktime.h>
+#include <linux/lockdep.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>

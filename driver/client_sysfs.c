@@ -42,9 +42,8 @@ static unsigned int to_file(struct attribute *attr)
 	return container_of(attr, struct client_attribute, attr)->file;
 }
 
-static ssize_t emit_overrides(struct rngq_client *client, char *page)
+static ssize_t emit_overrides(unsigned long overrides, char *page)
 {
-	unsigned long overrides = rngq_registry_overrides(client);
 	enum rngq_setting setting;
 	int len = 0;
 
@@ -64,16 +63,19 @@ static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
 	struct rngq_client *client = to_client(kobj);
 	unsigned int file = to_file(attr);
 	struct rngq_counters count;
+	unsigned long overrides;
+	struct rngq_quota quota;
 	u64 available;
 
-	if (file < RNGQ_QUOTA_SETTINGS)
-		return rngq_setting_emit(page,
-					 rngq_registry_setting(client, file));
-
+	overrides = rngq_registry_quota(client, &quota);
 	available = rngq_client_snapshot(client, &count);
 	switch (file) {
+	case RNGQ_RATE_BYTES:
+	case RNGQ_PERIOD_MS:
+	case RNGQ_BURST_BYTES:
+		return rngq_setting_emit(page, *rngq_quota_value(&quota, file));
 	case FILE_OVERRIDES:
-		return emit_overrides(client, page);
+		return emit_overrides(overrides, page);
 	case FILE_PID:
 		return sysfs_emit(page, "%d\n", pid_vnr(client->pid));
 	case FILE_COMM:

@@ -160,15 +160,15 @@ static void rngq_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct rngq_client *client = file->private_data;
 	struct rngq_counters count;
-	u64 available = rngq_client_snapshot(client, &count);
+	struct rngq_quota quota;
+	u64 available;
 
+	rngq_registry_quota(client, &quota);
+	available = rngq_client_snapshot(client, &count);
 	show_value(m, "id", client->id);
-	show_value(m, "rate-bytes",
-		   rngq_registry_setting(client, RNGQ_RATE_BYTES));
-	show_value(m, "period-ms",
-		   rngq_registry_setting(client, RNGQ_PERIOD_MS));
-	show_value(m, "burst-bytes",
-		   rngq_registry_setting(client, RNGQ_BURST_BYTES));
+	show_value(m, "rate-bytes", quota.rate_bytes);
+	show_value(m, "period-ms", quota.period_ms);
+	show_value(m, "burst-bytes", quota.burst_bytes);
 	show_value(m, "available", available);
 	show_value(m, "bytes", count.bytes);
 	show_value(m, "reads", count.reads);

@@ -7,7 +7,9 @@
 #include "stats.h"
 
 #include <linux/bits.h>
+#include <linux/compiler.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
 
@@ -28,8 +30,8 @@ static u64 *default_value(enum rngq_setting setting)
 	return rngq_quota_value(&default_quota, setting);
 }
 
-static bool overrides(const struct rngq_client *client,
-		      enum rngq_setting setting)
+static bool has_override(const struct rngq_client *client,
+			 enum rngq_setting setting)
 {
 	return client->overrides & BIT(setting);
 }
@@ -71,7 +73,7 @@ void rngq_registry_add(struct rngq_client *client)
 	client->quota = default_quota;
 	rngq_client_start(client, default_boot_bytes);
 	list_add_tail(&client->node, &clients);
-	nr_clients++;
+	WRITE_ONCE(nr_clients, nr_clients + 1);
 	mutex_unlock(&registry_mutex);
 }
 
@@ -85,7 +87,7 @@ void rngq_registry_remove(struct rngq_client *client)
 {
 	mutex_lock(&registry_mutex);
 	list_del(&client->node);
-	nr_clients--;
+	WRITE_ONCE(nr_clients, nr_clients - 1);
 	mutex_unlock(&registry_mutex);
 }
 
@@ -136,7 +138,7 @@ void rngq_registry_set_default(enum rngq_setting setting, u64 value)
 	*default_value(setting) = value;
 	if (setting != RNGQ_BOOT_BYTES) {
 		list_for_each_entry(client, &clients, node) {
-			if (!overrides(client, setting))
+			if (!has_override(client, setting))
 				set_value(client, setting, value);
 			cond_resched();
 		}
@@ -145,33 +147,23 @@ void rngq_registry_set_default(enum rngq_setting setting, u64 value)
 }
 
 /**
- * rngq_registry_setting() - what holds for a client
+ * rngq_registry_quota() - what holds for a client
  * @client: the client
- * @setting: one of its quota's settings
+ * @quota: where its quota goes
  *
  * Context: Process context, may sleep.
- * Return: The setting's value.
+ * Return: Its overrides, a bit a setting.
  */
-u64 rngq_registry_setting(struct rngq_client *client, enum rngq_setting setting)
+unsigned long rngq_registry_quota(struct rngq_client *client,
+				  struct rngq_quota *quota)
 {
-	u64 value;
+	unsigned long overrides;
 
 	mutex_lock(&registry_mutex);
-	value = *rngq_quota_value(&client->quota, setting);
+	*quota = client->quota;
+	overrides = client->overrides;
 	mutex_unlock(&registry_mutex);
-	return value;
-}
-
-/**
- * rngq_registry_overrides() - which settings a client has of its own
- * @client: the client
- *
- * Context: Any.
- * Return: A bit a setting.
- */
-unsigned long rngq_registry_overrides(struct rngq_client *client)
-{
-	return READ_ONCE(client->overrides);
+	return overrides;
 }
 
 /**

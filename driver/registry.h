@@ -26,9 +26,8 @@ u64 rngq_registry_nr_clients(void);
 
 u64 rngq_registry_default(enum rngq_setting setting);
 void rngq_registry_set_default(enum rngq_setting setting, u64 value);
-u64 rngq_registry_setting(struct rngq_client *client,
-			  enum rngq_setting setting);
-unsigned long rngq_registry_overrides(struct rngq_client *client);
+unsigned long rngq_registry_quota(struct rngq_client *client,
+				  struct rngq_quota *quota);
 void rngq_registry_override(struct rngq_client *client,
 			    enum rngq_setting setting, u64 value);
 void rngq_registry_follow(struct rngq_client *client,

@@ -156,6 +156,8 @@ int rngq_sysfs_add_clients(struct device *dev)
  */
 void rngq_sysfs_remove_clients(void)
 {
+	/* Out of sight now, even where its release is put off. */
+	kobject_del(clients_folder);
 	kobject_put(clients_folder);
 }
 
