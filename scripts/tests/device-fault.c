@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reads into addresses that are bad, wholly or partly, or that make the copy
+ * wait (userfaultfd): whatever happens, what was not delivered is given back.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "reader.h"
+#include "rngq.h"
+
+#define PAGE	4096UL
+#define QUOTA	1000000ULL
+
+static char *const nowhere;
+
+static void handle(int signal)
+{
+	(void)signal;
+}
+
+/* @pages writable pages with an unmapped one behind them. */
+static char *map_before_hole(size_t pages)
+{
+	char *start = mmap(NULL, (pages + 1) * PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (start == MAP_FAILED || munmap(start + pages * PAGE, PAGE))
+		bail_out("memory can be mapped");
+	return start;
+}
+
+static void test_bad(void)
+{
+	int fd = rngq_open_quota(0, QUOTA, HOUR_MS, 0);
+	char *readonly = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *none = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static const size_t sizes[] = { 1, 32, 256, 257, 4096, 100000, 2 * QUOTA };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+		is_ret(rngq_read_nowait(fd, nowhere, sizes[i]), -EFAULT,
+		       "%zu bytes to no address give EFAULT", sizes[i]);
+	is_ret(rngq_read_nowait(fd, readonly, 64), -EFAULT, "so does read-only memory");
+	is_ret(rngq_read_nowait(fd, none, 64), -EFAULT, "and inaccessible memory");
+	is_ret(read(fd, none, 64) < 0 ? -errno : 0, -EFAULT, "a blocking read too");
+	is_ret(rngq_read_nowait(fd, (void *)(~0UL - PAGE), 64), -EFAULT,
+	       "and an address of the kernel");
+	is_u64(rngq_client(fd, "available"), QUOTA, "all quota was given back");
+	is_u64(rngq_client(fd, "bytes"), 0, "no byte was counted");
+	is_u64(rngq_client(fd, "reads"), 0, "and no read");
+	close(fd);
+
+	fd = rngq_open_quota(0, 10, HOUR_MS, 0);
+	rngq_drain(fd);
+	is_ret(rngq_read_nowait(fd, nowhere, 64), -EAGAIN,
+	       "on an empty client a bad address gives EAGAIN");
+	munmap(readonly, PAGE);
+	munmap(none, PAGE);
+	close(fd);
+}
+
+/*
+ * A refund is no refill: a full client stays full, its clock not started, and
+ * a spent one does not get a new period.
+ */
+static void test_refund_starts_no_clock(void)
+{
+	const u64 period_ms = 300;
+	int fd = rngq_open_quota(0, 10, period_ms, 0);
+	char bytes[16];
+	u64 start_ns;
+
+	is_ret(rngq_read_nowait(fd, nowhere, 10), -EFAULT, "(a failed read)");
+	rngq_sleep_ms(200);
+	start_ns = rngq_now_ns();
+	is_u64(rngq_drain(fd), 10, "a client that got all back is full");
+	is_ret(read(fd, bytes, sizeof(bytes)), 10, "(wait for the refill)");
+	ok(rngq_now_ns() - start_ns >= period_ms * NSEC_PER_MSEC,
+	   "its period starts at the first read that takes something");
+	close(fd);
+}
+
+static void test_partly_bad(void)
+{
+	static const size_t goods[] = { 1, 31, 64, 255, 256, 300, 4095, 4096, 5000, 8192 };
+	char *start = map_before_hole(2), *end = start + 2 * PAGE;
+	int fd = rngq_open_quota(0, QUOTA, HOUR_MS, 0);
+	u64 left = QUOTA, reads = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(goods); i++) {
+		ssize_t count = rngq_read_nowait(fd, end - goods[i], goods[i] + 10000);
+
+		/* How far a failing copy comes within a page is not ours to say. */
+		if (count < 0)
+			is_ret(count, -EFAULT, "%zu good bytes gave EFAULT", goods[i]);
+		else
+			ok(count > 0 && count <= (ssize_t)goods[i],
+			   "%zu good bytes gave %zd", goods[i], count);
+		if (count > 0) {
+			left -= count;
+			reads++;
+		}
+		is_u64(rngq_client(fd, "available"), left, "the rest was given back");
+	}
+	is_ret(rngq_read_nowait(fd, start, 4 * PAGE), 2 * PAGE,
+	       "up to a bad page all is delivered");
+	left -= 2 * PAGE;
+	is_u64(rngq_client(fd, "available"), left, "and the rest given back");
+	is_u64(rngq_client(fd, "bytes"), QUOTA - left, "the count of bytes agrees");
+	is_u64(rngq_client(fd, "reads"), reads + 1, "and that of reads");
+	munmap(start, 2 * PAGE);
+	close(fd);
+}
+
+static void test_partly_bad_vectors(void)
+{
+	int fd = rngq_open_quota(0, QUOTA, HOUR_MS, 0);
+	char good[100], more[100] = "";
+	struct iovec good_first[] = { { good, 100 }, { nowhere, 50 }, { more, 100 } };
+	struct iovec bad_first[] = { { nowhere, 50 }, { good, 100 } };
+
+	is_ret(readv(fd, good_first, 3), 100, "readv() stops at the first bad buffer");
+	ok(!more[0] && !more[99], "and leaves those behind it alone");
+	is_ret(readv(fd, bad_first, 2) < 0 ? -errno : 0, -EFAULT,
+	       "a bad first buffer gives EFAULT");
+	is_u64(rngq_client(fd, "available"), QUOTA - 100, "the rest was given back");
+	close(fd);
+}
+
+/* Boot credit that was not delivered is boot credit again. */
+static void test_boot_credit(void)
+{
+	int fd;
+
+	if (rngq_attr_write("50", "default/boot_bytes"))
+		bail_out("the boot credit can be set");
+	fd = rngq_open_quota(0, 10, HOUR_MS, 0);
+	rngq_attr_write("0", "default/boot_bytes");
+	is_ret(rngq_read_nowait(fd, nowhere, 60), -EFAULT, "(a failed read of all)");
+	is_u64(rngq_client(fd, "available"), 60, "credit and bucket were given back");
+	is_ret(rngq_take(fd, 50), 50, "(spend the credit)");
+	is_u64(rngq_client(fd, "available"), 10, "the bucket is still full");
+	is_ret(rngq_read_nowait(fd, nowhere, 10), -EFAULT, "(a failed read again)");
+	is_u64(rngq_client(fd, "available"), 10, "nothing went to the credit");
+	close(fd);
+}
+
+/* Bad, half bad and good buffers, while a timer sends signals all the time. */
+static void test_storm(void)
+{
+	const u64 quota = 1ULL << 40;
+	int fd = rngq_open_quota(O_NONBLOCK, quota, HOUR_MS, 0);
+	struct sigaction action = { .sa_handler = handle };
+	struct itimerval storm = {
+		.it_interval.tv_usec = 500, .it_value.tv_usec = 500,
+	}, calm = { 0 };
+	char *start = map_before_hole(2), *end = start + 2 * PAGE;
+	unsigned int wrong = 0, tries = 0;
+	u64 end_ns, got = 0;
+	ssize_t count;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &storm, NULL);
+	for (end_ns = rngq_now_ns() + NSEC_PER_SEC; rngq_now_ns() < end_ns; tries++) {
+		switch (tries % 3) {
+		case 0:
+			count = read(fd, end, 1 + tries % 9000);
+			/* With a signal pending it may say so, its own way. */
+			wrong += count >= 0 || (errno != EFAULT && errno != EAGAIN);
+			break;
+		case 1:
+			count = read(fd, end - PAGE, 3 * PAGE);
+			wrong += count != PAGE;
+			break;
+		default:
+			/* Its pages are thrown away, so that the copy faults. */
+			madvise(start, 2 * PAGE, MADV_DONTNEED);
+			count = read(fd, start, 2 * PAGE);
+			wrong += count <= 0;
+		}
+		if (count > 0)
+			got += count;
+	}
+	setitimer(ITIMER_REAL, &calm, NULL);
+	is_u64(wrong, 0, "under signals %u reads came to what they should", tries);
+	is_u64(rngq_client(fd, "bytes"), got, "what they returned was counted");
+	is_u64(rngq_client(fd, "available"), quota - got, "all else was given back");
+	munmap(start, 2 * PAGE);
+	close(fd);
+}
+
+/* A page whose first touch waits until we fill it. */
+struct slow_page {
+	char *page;
+	int uffd;
+};
+
+static void slow_page_map(struct slow_page *slow)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register area = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	slow->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	slow->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	area.range.start = (unsigned long)slow->page;
+	area.range.len = PAGE;
+	if (slow->page == MAP_FAILED || slow->uffd < 0 ||
+	    ioctl(slow->uffd, UFFDIO_API, &api) ||
+	    ioctl(slow->uffd, UFFDIO_REGISTER, &area))
+		bail_out("a page can be watched with userfaultfd");
+}
+
+static void slow_page_wait_touched(struct slow_page *slow)
+{
+	struct pollfd pollfd = { .fd = slow->uffd, .events = POLLIN };
+
+	if (poll(&pollfd, 1, LATE_MS) != 1)
+		bail_out("the copy touches the page");
+}
+
+static void slow_page_fill(struct slow_page *slow)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (unsigned long)slow->page, .len = PAGE },
+	};
+
+	if (ioctl(slow->uffd, UFFDIO_ZEROPAGE, &zero))
+		bail_out("the page can be filled");
+}
+
+static void slow_page_unmap(struct slow_page *slow)
+{
+	munmap(slow->page, PAGE);
+	close(slow->uffd);
+}
+
+/* read(fd, page, size) in a thread, hit by a signal while the copy waits. */
+struct slow_read {
+	int fd;
+	size_t size;
+	ssize_t result;
+	struct slow_page slow;
+};
+
+static void *read_slowly(void *argument)
+{
+	struct slow_read *reading = argument;
+
+	reading->result = read(reading->fd, reading->slow.page, reading->size);
+	if (reading->result < 0)
+		reading->result = -errno;
+	return NULL;
+}
+
+static ssize_t read_interrupted(int fd, size_t size, int sa_flags)
+{
+	struct sigaction action = { .sa_handler = handle, .sa_flags = sa_flags };
+	struct slow_read reading = { .fd = fd, .size = size };
+	pthread_t thread;
+
+	sigaction(SIGUSR1, &action, NULL);
+	slow_page_map(&reading.slow);
+	if (pthread_create(&thread, NULL, read_slowly, &reading))
+		bail_out("a thread can be started");
+	slow_page_wait_touched(&reading.slow);
+	pthread_kill(thread, SIGUSR1);
+	rngq_sleep_ms(20);
+	slow_page_fill(&reading.slow);
+	pthread_join(thread, NULL);
+	slow_page_unmap(&reading.slow);
+	return reading.result;
+}
+
+/*
+ * "A pending signal never shows as EFAULT." Whether the copy gives way to the
+ * signal or waits for the page is the kernel's affair.
+ */
+static void test_interrupted_copy(int flags, int sa_flags, s64 else_error,
+				  const char *name)
+{
+	static const size_t sizes[] = { 64, PAGE };
+	int fd = rngq_open_quota(flags, QUOTA, HOUR_MS, 0);
+	u64 left = QUOTA;
+
+	for (int i = 0; i < 2; i++) {
+		ssize_t count = read_interrupted(fd, sizes[i], sa_flags);
+
+		ok(count == (ssize_t)sizes[i] || (else_error && count == else_error),
+		   "a signal during the copy of %zu bytes, %s: %zd", sizes[i],
+		   name, count);
+		if (count > 0)
+			left -= count;
+		is_u64(rngq_client(fd, "available"), left, "what was not had was given back");
+	}
+	is_u64(rngq_client(fd, "bytes"), QUOTA - left, "the count of bytes agrees");
+	close(fd);
+}
+
+/* Only a deadly signal surely ends a copy that waits. */
+static void test_killed_copy(void)
+{
+	int fd = rngq_open_quota(0, QUOTA, HOUR_MS, 0), pipes[2], status;
+	struct slow_page slow;
+	pid_t pid;
+
+	if (pipe(pipes))
+		bail_out("a pipe can be made");
+	pid = fork();
+	if (!pid) {
+		slow_page_map(&slow);
+		if (write(pipes[1], "", 1) != 1)
+			_exit(1);
+		_exit(read(fd, slow.page, 3 * PAGE));
+	}
+	if (read(pipes[0], &status, 1) != 1)
+		bail_out("the child is ready");
+	rngq_wait_asleep(pid, SYS_read);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	ok(WIFSIGNALED(status), "a reader whose copy waits can be killed");
+	is_u64(rngq_client(fd, "available"), QUOTA, "all quota was given back");
+	is_u64(rngq_client(fd, "bytes"), 0, "no byte was counted");
+	is_u64(rngq_client(fd, "reads"), 0, "and no read");
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+}
+
+int main(void)
+{
+	rngq_keep_globals();
+	test_bad();
+	test_refund_starts_no_clock();
+	test_partly_bad();
+	test_partly_bad_vectors();
+	test_boot_credit();
+	test_storm();
+	test_interrupted_copy(0, 0, -EINTR, "without SA_RESTART");
+	test_interrupted_copy(0, SA_RESTART, 0, "with SA_RESTART");
+	test_interrupted_copy(O_NONBLOCK, 0, -EAGAIN, "non-blocking");
+	test_killed_copy();
+	return done_testing();
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module itself: its parameters, what it says in the log, when it may be
+ * unloaded, and that coming and going leaves nothing behind. RNGQUOTA_KO names
+ * the file. It is left loaded without parameters, as the other tests need it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "rngq.h"
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define MODULE_SYSFS		"/sys/module/rngquota"
+#define MISC_MAJOR		10
+#define KERN_WARNING_LEVEL	4
+#define CYCLES			100
+#define WARM_UP_CYCLES		20
+/* A page lost in each cycle would be four times this. */
+#define GROWTH_KIB		((CYCLES - WARM_UP_CYCLES) * 1)
+
+static int load(const char *params)
+{
+	const char *path = getenv("RNGQUOTA_KO");
+	int fd, ret = 0;
+
+	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		bail_out("RNGQUOTA_KO names the module");
+	if (syscall(SYS_finit_module, fd, params, 0))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "rngquota", O_NONBLOCK) ? -errno : 0;
+}
+
+static bool loaded(void)
+{
+	return !access(MODULE_SYSFS, F_OK);
+}
+
+static void leave_loaded(void)
+{
+	unload();
+	load("");
+}
+
+/* The kernel's log from here on. (All else in it is vm/kernel-log's.) */
+static int start_log(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || lseek(fd, 0, SEEK_END) < 0)
+		bail_out("the kernel's log can be read");
+	return fd;
+}
+
+struct log {
+	unsigned int lines;		/* that name the module */
+	unsigned int naming;		/* of these, that name something */
+	unsigned int warnings;		/* of these, at this level or worse */
+	char text[1024];		/* the last line */
+};
+
+static struct log end_log(int fd, const char *name)
+{
+	struct log log = { };
+	char record[8192];
+	ssize_t size;
+
+	/* "level+facility,number,time,flags;text" and a newline */
+	while ((size = read(fd, record, sizeof(record) - 1)) > 0 ||
+	       errno == EPIPE) {
+		char *text;
+
+		if (size <= 0)
+			continue;
+		record[size] = '\0';
+		text = strchr(record, ';');
+		/* Of modules out of its tree the loader says that they are. */
+		if (!text || strstr(text, "taint"))
+			continue;
+		if (!strstr(text, "rngquota"))
+			continue;
+		log.lines++;
+		log.warnings += atoi(record) % 8 <= KERN_WARNING_LEVEL;
+		if (name && strstr(text, name))
+			log.naming++;
+		snprintf(log.text, sizeof(log.text), "%s", text + 1);
+	}
+	close(fd);
+	return log;
+}
+
+static const char *const params[] = {
+	"rate_bytes", "period_ms", "burst_bytes", "boot_bytes",
+};
+
+static const char *const at_load[] = { "1024\n", "1000\n", "0\n", "0\n" };
+
+static const char *read_param(const char *name)
+{
+	static char text[64];
+	char path[128];
+	ssize_t size;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/parameters/%s", MODULE_SYSFS, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (size < 0)
+		bail_out("%s can be read", path);
+	close(fd);
+	text[size] = '\0';
+	return text;
+}
+
+static void is_default(const char *name, const char *wanted)
+{
+	char text[64];
+
+	rngq_attr_read(text, sizeof(text), "default/%s", name);
+	is_str(text, wanted, "default/%s is %.*s", name,
+	       (int)strcspn(wanted, "\n"), wanted);
+	is_str(read_param(name), wanted, "so is parameters/%s", name);
+}
+
+/* The column "at load", and the device itself. */
+static void test_at_load(void)
+{
+	static const char *const stats[] = {
+		"clients", "opens", "bytes", "reads", "throttled",
+		"throttled_ms",
+	};
+	int log_fd = start_log(), fd;
+	struct stat device, param;
+	struct log log;
+
+	is_ret(load(""), 0, "the module loads without parameters");
+	for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
+		char path[128];
+
+		is_default(params[i], at_load[i]);
+		snprintf(path, sizeof(path), "%s/parameters/%s", MODULE_SYSFS,
+			 params[i]);
+		ok(!stat(path, &param) && (param.st_mode & 07777) == 0444,
+		   "parameters/%s is 0444", params[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(stats); i++)
+		is_u64(rngq_attr("stats/%s", stats[i]), 0, "stats/%s is 0",
+		       stats[i]);
+	if (stat(RNGQ_DEV, &device))
+		bail_out("there is %s", RNGQ_DEV);
+	ok(S_ISCHR(device.st_mode) && major(device.st_rdev) == MISC_MAJOR,
+	   "the device is a misc character device");
+	is_u64(device.st_mode & 07777, 0440, "its mode is 0440");
+	fd = rngq_open(0);
+	is_u64(rngq_id(fd), 1, "ids count up from 1");
+	close(fd);
+	is_ret(unload(), 0, "it unloads");
+	ok(!loaded() && access(RNGQ_SYSFS, F_OK) && access(RNGQ_DEV, F_OK),
+	   "and is gone with its folder and its device");
+	log = end_log(log_fd, NULL);
+	is_between(log.lines, 0, 2, "it said at most two lines");
+	is_u64(log.warnings, 0, "and none was a warning");
+}
+
+struct param_value {
+	unsigned int param;	/* the index into params[] */
+	const char *value;
+	const char *reads;
+};
+
+static const struct param_value good_values[] = {
+	{ 0, "1", "1\n" },
+	{ 0, "1099511627776", "1099511627776\n" },
+	{ 0, "max", "max\n" },
+	{ 1, "1", "1\n" },
+	{ 1, "4294967295", "4294967295\n" },
+	{ 2, "0", "0\n" },
+	{ 2, "1099511627776", "1099511627776\n" },
+	{ 3, "0", "0\n" },
+	{ 3, "1099511627776", "1099511627776\n" },
+};
+
+static void test_good(void)
+{
+	char text[128];
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good_values); i++) {
+		const struct param_value *v = &good_values[i];
+
+		snprintf(text, sizeof(text), "%s=%s", params[v->param],
+			 v->value);
+		is_ret(load(text), 0, "%s is taken", text);
+		for (size_t p = 0; p < ARRAY_SIZE(params); p++)
+			is_default(params[p],
+				   p == v->param ? v->reads : at_load[p]);
+		is_ret(unload(), 0, "it unloads");
+	}
+
+	is_ret(load("rate_bytes=24 period_ms=5000 burst_bytes=48 boot_bytes=512"),
+	       0, "all parameters together are taken");
+	fd = rngq_open(0);
+	is_u64(rngq_client(fd, "rate_bytes"), 24, "a client has the rate");
+	is_u64(rngq_client(fd, "period_ms"), 5000, "and the period");
+	is_u64(rngq_client(fd, "burst_bytes"), 48, "and the burst");
+	is_u64(rngq_client(fd, "available"), 24 + 48 + 512,
+	       "and the boot credit on top");
+	is_ret(rngq_attr_write("7", "default/rate_bytes"), 0,
+	       "the default can be changed");
+	is_str(read_param("rate_bytes"), "24\n",
+	       "parameters/rate_bytes is the value at load");
+	close(fd);
+	is_ret(unload(), 0, "it unloads");
+}
+
+static void test_bad_value(const char *param, const char *value)
+{
+	int log_fd = start_log();
+	struct log log;
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s=%s", param, value);
+	is_ret(load(text), -EINVAL, "%s is refused", text);
+	log = end_log(log_fd, param);
+	if (!ok(!loaded(), "the module is not loaded then"))
+		unload();
+	/* "one line in the log that names it" */
+	if (!ok(log.lines == 1 && log.naming == 1,
+		"one line in the log names %s", param))
+		diag("%u lines, %u name it; the last is %s", log.lines,
+		     log.naming, log.text);
+}
+
+static void test_bad(void)
+{
+	static const char *const values[] = {
+		"", "\" 5\"", "\"5 \"", "x", "5x", "0x10", "-1", "1.0", "1e3",
+		"1k", "1,2", "\"1 2\"", "MAX", "maximum", "default", "none",
+		"9223372036854775808", "18446744073709551616",
+		"18446744073709551621",
+	};
+	static const char *const above[] = {
+		"1099511627777", "4294967296", "1099511627777",
+		"1099511627777",
+	};
+
+	for (size_t p = 0; p < ARRAY_SIZE(params); p++) {
+		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+			test_bad_value(params[p], values[i]);
+		test_bad_value(params[p], above[p]);
+	}
+	test_bad_value("rate_bytes", "0");
+	test_bad_value("period_ms", "0");
+	test_bad_value("period_ms", "max");
+	test_bad_value("burst_bytes", "max");
+	test_bad_value("boot_bytes", "max");
+}
+
+static void test_busy(void)
+{
+	char bytes[16], text[64];
+	int fd, copy, attribute;
+
+	if (load(""))
+		bail_out("the module loads");
+	fd = rngq_open(O_NONBLOCK);
+	copy = dup(fd);
+	is_ret(unload(), -EWOULDBLOCK, "no unloading while a client is open");
+	is_ret(read(fd, bytes, sizeof(bytes)), sizeof(bytes),
+	       "the client goes on");
+	close(fd);
+	is_ret(unload(), -EWOULDBLOCK, "nor while a copy of it is");
+	attribute = open(RNGQ_SYSFS "/default/rate_bytes", O_RDWR | O_CLOEXEC);
+	if (attribute < 0 || pread(attribute, text, sizeof(text), 0) <= 0)
+		bail_out("an attribute can be read");
+	close(copy);
+	is_ret(unload(), 0, "a file in sysfs does not hold the module");
+	is_ret(pread(attribute, text, sizeof(text), 0) < 0 ? -errno : 0,
+	       -ENODEV, "which then gives ENODEV to read");
+	is_ret(write(attribute, "5", 1) < 0 ? -errno : 0, -ENODEV,
+	       "and to write");
+	close(attribute);
+}
+
+static u64 slab_kib(void)
+{
+	FILE *meminfo = fopen("/proc/meminfo", "r");
+	char line[128];
+	u64 kib = 0;
+
+	while (meminfo && fgets(line, sizeof(line), meminfo))
+		sscanf(line, "SUnreclaim: %llu", &kib);
+	if (!kib)
+		bail_out("/proc/meminfo tells SUnreclaim");
+	fclose(meminfo);
+	return kib;
+}
+
+static atomic_bool looking = true;
+
+/* Be inside the module's attributes as often as possible. */
+static void *look(void *unexpected)
+{
+	static const char *const paths[] = {
+		"default/rate_bytes", "stats/bytes", "clients/1/bytes",
+		"clients/1/available",
+	};
+	char text[64];
+
+	while (looking)
+		for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+			ssize_t ret = rngq_attr_read(text, sizeof(text), "%s",
+						     paths[i]);
+
+			if (ret < 0 && ret != -ENOENT && ret != -ENODEV)
+				*(int *)unexpected = -ret;
+		}
+	return NULL;
+}
+
+static void test_cycles(void)
+{
+	unsigned int cycles = 0, worst_lines = 0, warnings = 0;
+	int unexpected = 0;
+	pthread_t thread;
+	u64 before_kib = 0, after_kib;
+
+	if (pthread_create(&thread, NULL, look, &unexpected))
+		bail_out("there are threads");
+	for (int i = 0; i < CYCLES; i++) {
+		int log_fd = start_log(), fd;
+		struct log log;
+		char bytes[16];
+
+		if (i == WARM_UP_CYCLES)
+			before_kib = slab_kib();
+		if (load(""))
+			break;
+		fd = rngq_open(O_NONBLOCK);
+		if (read(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+			break;
+		close(fd);
+		if (unload())
+			break;
+		log = end_log(log_fd, NULL);
+		if (log.lines > worst_lines)
+			worst_lines = log.lines;
+		warnings += log.warnings;
+		cycles++;
+	}
+	looking = false;
+	pthread_join(thread, NULL);
+	after_kib = slab_kib();
+	is_u64(cycles, CYCLES, "%d times loaded, read and unloaded", CYCLES);
+	is_between(worst_lines, 0, 2, "at most two lines in the log each time");
+	is_u64(warnings, 0, "and none was a warning");
+	is_ret(unexpected, 0, "attributes are there, or are gone, nothing else");
+	diag("slab: %llu KiB, then %llu KiB", before_kib, after_kib);
+	ok(after_kib < before_kib + GROWTH_KIB, "the slab does not grow");
+}
+
+int main(void)
+{
+	if (loaded() && unload())
+		bail_out("nobody else uses the module");
+	if (atexit(leave_loaded))
+		bail_out("an exit handler can be set");
+	test_at_load();
+	test_good();
+	test_bad();
+	test_busy();
+	test_cycles();
+	return done_testing();
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the system tests share: the device, a client's folder, the clock.
+ * What has no errno in its result gives the test up when it fails.
+ */
+#ifndef RNGQ_H
+#define RNGQ_H
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "tap.h"
+
+#define RNGQ_DEV	"/dev/rngquota"
+#define RNGQ_SYSFS	"/sys/class/misc/rngquota"
+#define RNGQ_MAX	(~0ULL)		/* an attribute says "max" */
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+
+#define NSEC_PER_MSEC	1000000ULL
+#define NSEC_PER_SEC	1000000000ULL
+#define HOUR_MS		3600000ULL	/* a period that no test sees the end of */
+#define LATE_MS		5000ULL		/* no wake-up is later, not even on a busy machine */
+
+/*
+ * A new client, opened O_RDONLY | @flags by a process of its own that ends at
+ * once: so it has nothing to do with what this process opened before.
+ */
+int rngq_open(int flags);
+
+/* The same with its own quota: see rngq_set_quota(). */
+int rngq_open_quota(int flags, u64 rate_bytes, u64 period_ms, u64 burst_bytes);
+
+/* The id of the client behind @fd. */
+u64 rngq_id(int fd);
+
+/* The line "rngquota-@name:" of @fd's fdinfo. */
+u64 rngq_fdinfo(int fd, const char *name);
+
+/*
+ * Attributes by their path below RNGQ_SYSFS. Reading gives the text as it is,
+ * with its newline, and its length or -errno; writing gives 0 or -errno.
+ */
+__printf(3, 4)
+ssize_t rngq_attr_read(char *text, size_t size, const char *path, ...);
+__printf(2, 3)
+int rngq_attr_write(const char *text, const char *path, ...);
+__printf(1, 2)
+u64 rngq_attr(const char *path, ...);
+
+/* The same for the file @name in @fd's client folder. */
+u64 rngq_client(int fd, const char *name);
+int rngq_client_write(int fd, const char *name, const char *text);
+
+/* The client's own quota. RNGQ_MAX as a rate is "max". */
+void rngq_set_quota(int fd, u64 rate_bytes, u64 period_ms, u64 burst_bytes);
+
+/* Read all that is available, without waiting, and return how much it was. */
+u64 rngq_drain(int fd);
+
+/* Read up to @size bytes without waiting: the count or -errno. */
+ssize_t rngq_read_nowait(int fd, void *bytes, size_t size);
+
+/* The same, for bytes that nobody looks at; 65536 at the most. */
+ssize_t rngq_take(int fd, size_t size);
+
+/*
+ * Keep default/, total/ and limits/ as they are now, and restore them when the
+ * test ends, be it by SIGTERM.
+ */
+void rngq_keep_globals(void);
+
+/* Wait until thread @tid sleeps inside system call @nr, or is gone. */
+void rngq_wait_asleep(pid_t tid, long nr);
+
+u64 rngq_now_ns(void);
+u64 rngq_now_ms(void);
+void rngq_sleep_ms(u64 ms);
+void rngq_sleep_until_ns(u64 when_ns);
+
+#endif

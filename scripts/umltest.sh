@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# umltest.sh: boot User Mode Linux with the module and test what only a kernel
+# can show whose random number generator is not initialized yet.
+#
+# The last line counts test points. A program that doesn't come to its end, or
+# ends badly without a failed point, counts as one that failed.
+
+. "$(dirname "$0")/lib.sh"
+
+need busybox-static gcc kmod libc6-dev
+tree=$("$top/scripts/uml-kernel.sh")
+module=$("$top/scripts/build-module.sh" "$tree" ARCH=um)
+
+work=$(mktemp -d)
+uml=
+end() {
+	[ -z "$uml" ] || kill "$uml" 2>/dev/null || :
+	wait
+	rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+
+cp "$module/rngquota.ko" "$work/"
+gcc -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -o "$work/crng" \
+	"$top"/scripts/uml/crng.c "$top"/scripts/tests/{rngq,tap}.c
+
+say "booting User Mode Linux, its random number generator not initialized"
+# In a process group of its own, which timeout ends as a whole: this kernel's
+# processes are processes here.
+TMPDIR=$work timeout -k 2 "${UMLTEST_SECONDS:-60}" "$tree/linux" mem=128M \
+	root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
+	con=null con0=null,fd:1 quiet "init=$top/scripts/uml/init" \
+	"work=$work" program=crng </dev/null >"$work/console" 2>&1 &
+uml=$!
+wait "$uml" || :
+uml=
+
+touch "$work/tap" "$work/log"
+passed=$(grep -c '^ok ' "$work/tap") || :
+failed=$(grep -c '^not ok ' "$work/tap") || :
+if [ "$failed" = 0 ] && { [ "$passed" = 0 ] ||
+	! grep -qx "1\.\.$passed" "$work/tap" ||
+	! grep -qx '# exit code 0' "$work/tap"; }; then
+	say "the test did not come to its end"
+	failed=1
+fi
+trouble=$(grep -E 'WARNING|BUG|Oops|Call Trace|INFO: ' "$work/log") || :
+if [ -n "$trouble" ]; then
+	say "the kernel's log has: $trouble"
+	failed=$((failed + 1))
+fi
+if [ "$failed" != 0 ]; then
+	cp "$work/tap" "$cache/umltest.log"
+	cat "$work/console" "$work/log" >"$cache/umltest-console.log"
+	grep -A1 '^not ok ' "$work/tap" >&2 || tail -n 20 "$work/console" >&2
+	say "all output is in $cache/umltest.log and $cache/umltest-console.log"
+elif [ -n "${VERBOSE-}" ]; then
+	cat "$work/tap" >&2
+fi
+echo "umltest: $passed passed, $failed failed"
+[ "$failed" = 0 ]
