@@ -11,7 +11,7 @@
 [ $# -ge 1 ] || die "usage: build-module.sh KDIR [MAKE-ARGUMENT...]"
 kdir=$1
 shift
-build=$cache/module-$(key <(echo "$kdir" "$@"))
+build=$cache/module-$(key <(echo "$top" "$kdir" "$@"))
 
 need gcc make rsync
 locked "$(basename "$build")"
