@@ -8,7 +8,7 @@
 
 passed=0
 failed=0
-for part in lint kunit umltest vmtest; do
+for part in lint maketest kunit umltest vmtest; do
 	say "== $part"
 	last=$("$top/scripts/$part.sh" | tee /dev/stderr | tail -n 1) || :
 	if [[ $last =~ ^$part:\ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
