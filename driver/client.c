@@ -260,13 +260,16 @@ static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
  * @want_bytes: how many at the most, at least 1
  * @nowait: don't sleep
  * @draw: where the bytes came from, for rngq_client_give_back()
+ * @available: what there was, these bytes included: the most that the whole
+ *	read may return, or RNGQ_MAX
  *
  * Context: Process context; sleeps until there is something, unless @nowait.
  * Return: How many bytes may be delivered, at least 1; -EAGAIN if there is
  * nothing and @nowait; -ERESTARTSYS if a signal came before there was.
  */
 ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			 bool nowait, struct rngq_draw *draw)
+			 bool nowait, struct rngq_draw *draw,
+			 u64 *available)
 {
 	ssize_t ret;
 	u64 now_ns;
@@ -277,6 +280,7 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 	else
 		ret = wait_until_readable(client, &now_ns);
 	if (!ret) {
+		*available = rngq_bucket_available(&client->bucket);
 		ret = take(client, want_bytes, now_ns, draw);
 		client->count.reads++;
 		rngq_stats_add(RNGQ_STAT_READS, 1);

@@ -82,7 +82,8 @@ void rngq_client_release(struct kobject *kobj);
 void rngq_client_wait_all_freed(void);
 
 ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			 bool nowait, struct rngq_draw *draw);
+			 bool nowait, struct rngq_draw *draw,
+			 u64 *available);
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 			     struct rngq_draw *draw);
 void rngq_client_give_back(struct rngq_client *client,

@@ -94,14 +94,18 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct rngq_draw draw;
 	u8 *page = NULL;
 	u8 *buf = small;
+	u64 available;
 	ssize_t taken;
 
 	if (!asked)
 		return 0;
 
-	taken = rngq_client_take(client, min(asked, size), nowait, &draw);
+	taken = rngq_client_take(client, min(asked, size), nowait, &draw,
+				 &available);
 	if (taken < 0)
 		return taken;
+	/* However long it takes: no refill in between makes this read longer. */
+	asked = min_t(u64, asked, available);
 
 	do {
 		size_t copied;

@@ -309,6 +309,28 @@ static void test_interrupted_copy(int flags, int sa_flags, s64 else_error,
 	close(fd);
 }
 
+/*
+ * A read "returns min(asked, available)". However long its copy takes, what is
+ * refilled meanwhile is for the next one.
+ */
+static void test_refill_during_copy(void)
+{
+	int fd = rngq_open_quota(0, 1000, 10, 0);
+	struct slow_read reading = { .fd = fd, .size = PAGE };
+	pthread_t thread;
+
+	slow_page_map(&reading.slow);
+	if (pthread_create(&thread, NULL, read_slowly, &reading))
+		bail_out("a thread can be started");
+	slow_page_wait_touched(&reading.slow);
+	rngq_sleep_ms(50);
+	slow_page_fill(&reading.slow);
+	pthread_join(thread, NULL);
+	is_ret(reading.result, 1000, "a read that lasts for periods gets what one holds");
+	slow_page_unmap(&reading.slow);
+	close(fd);
+}
+
 /* Only a deadly signal surely ends a copy that waits. */
 static void test_killed_copy(void)
 {
@@ -351,6 +373,7 @@ int main(void)
 	test_interrupted_copy(0, 0, -EINTR, "without SA_RESTART");
 	test_interrupted_copy(0, SA_RESTART, 0, "with SA_RESTART");
 	test_interrupted_copy(O_NONBLOCK, 0, -EAGAIN, "non-blocking");
+	test_refill_during_copy();
 	test_killed_copy();
 	return done_testing();
 }

@@ -19,7 +19,6 @@
 
 #include "rngq.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define MODULE_SYSFS		"/sys/module/rngquota"
 #define MISC_MAJOR		10
 #define KERN_WARNING_LEVEL	4

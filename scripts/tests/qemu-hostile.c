@@ -9,7 +9,6 @@
 #include "qtest.h"
 #include "rngq.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define RATE_BYTES		24
 #define PERIOD_MS		500
 #define PERIODS			6

@@ -17,7 +17,6 @@
 
 #include "rngq.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define NOBODY			65534
 /* sysfs cuts a write here. */
 #define SYSFS_MAX		4096

@@ -21,7 +21,6 @@
 
 #include "rngq.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define HAMMER_MS		3000
 #define HAMMER_CLIENTS		8
 #define HAMMERS			2

@@ -18,7 +18,6 @@
 
 #include "rngq.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define FOLLOWERS		12
 
 static void set_default(const char *name, const char *value)
