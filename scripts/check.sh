@@ -10,7 +10,8 @@ passed=0
 failed=0
 for part in lint maketest kunit umltest vmtest; do
 	say "== $part"
-	last=$("$top/scripts/$part.sh" | tee /dev/stderr | tail -n 1) || :
+	last=$("$top/scripts/$part.sh" | tail -n 1) || :
+	say "$last"
 	if [[ $last =~ ^$part:\ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
 		passed=$((passed + BASH_REMATCH[1]))
 		failed=$((failed + BASH_REMATCH[2]))
