@@ -12,6 +12,7 @@
 #include <linux/minmax.h>
 #include <linux/time64.h>
 
+/* A bucket without a limit has capacity 0: it is always full. */
 static bool is_full(const struct rngq_bucket *bucket)
 {
 	return bucket->level_bytes >= bucket->capacity_bytes;
@@ -101,6 +102,7 @@ u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes, u64 now_ns,
 	rngq_bucket_refill(bucket, now_ns);
 
 	draw->refills = bucket->refills;
+	draw->takes = ++bucket->takes;
 	if (bucket->rate_bytes == RNGQ_MAX) {
 		draw->credit_bytes = 0;
 		draw->level_bytes = 0;
@@ -122,12 +124,13 @@ u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes, u64 now_ns,
 
 /**
  * rngq_bucket_give_back() - return bytes that were taken and not delivered
- * @bucket: the bucket
+ * @bucket: the bucket, up to date
  * @draw: where they came from
  * @bytes: how many; the others of @draw were delivered, those of the boot
  *	credit first
  *
- * A bucket that is full again has had nothing taken: its clock stands.
+ * See bucket.h for when bytes of the bucket are too late to come back. A bucket
+ * that is full again has had nothing taken: its clock stands.
  *
  * Context: Any; the bucket's owner holds its lock.
  */
@@ -138,11 +141,13 @@ void rngq_bucket_give_back(struct rngq_bucket *bucket,
 
 	bucket->credit_bytes += min(bytes - level_bytes, draw->credit_bytes);
 
-	if (!level_bytes || draw->refills != bucket->refills)
-		return;
-	bucket->level_bytes += level_bytes;
+	if (draw->refills == bucket->refills || draw->takes == bucket->takes)
+		bucket->level_bytes += level_bytes;
 	if (is_full(bucket))
 		fill(bucket);
+	/* Who waited has something now, and the next refill is not its beat. */
+	if (rngq_bucket_available(bucket))
+		bucket->awaited = false;
 }
 
 /**
@@ -164,14 +169,14 @@ void rngq_bucket_set_quota(struct rngq_bucket *bucket,
 	bool was_full;
 
 	rngq_bucket_refill(bucket, now_ns);
-	was_full = bucket->rate_bytes == RNGQ_MAX || is_full(bucket);
+	was_full = is_full(bucket);
 	apply_quota(bucket, quota);
+	/* What is being delivered was not held against the new capacity. */
+	bucket->refills++;
 
 	if (bucket->beat_ns)
 		bucket->beat_ns += bucket->period_ns - old_period_ns;
 	if (was_full || is_full(bucket)) {
-		/* What was cut away must not come back. */
-		bucket->refills++;
 		bucket->awaited = false;
 		fill(bucket);
 		return;

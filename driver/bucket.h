@@ -22,9 +22,10 @@
  *    waiter that wakes late doesn't lose the time by which it was late.
  *
  * So an interval of length t sees floor(t / period) + 1 refills at the most.
- * What was taken and not delivered can be given back, until the next refill:
- * up to then it only restores what the bucket held; after it, it might add to
- * a bucket that had been refilled in its place.
+ * What was taken and not delivered can be given back as long as that is the same
+ * as if it had never been taken: while nothing else was taken since, or while
+ * no refill (or change) came since. After both, it might have been cut at the
+ * capacity, and would add to what the refill brought in its place.
  *
  * Example: 5 bytes, period 5 s, burst 0.
  *
@@ -60,8 +61,8 @@
  * @refill_ns:		end of the running period; RNGQ_NEVER: the clock stands
  * @beat_ns:		where a period ends that is begun before then, on the
  *			beat; 0 if there is no beat to keep
- * @refills:		counts refills (and changes that cut the bucket), to tell
- *			what was taken since
+ * @refills:		counts refills, and changes of the quota
+ * @takes:		counts takes
  * @awaited:		somebody waits for the next refill
  */
 struct rngq_bucket {
@@ -73,6 +74,7 @@ struct rngq_bucket {
 	u64 refill_ns;
 	u64 beat_ns;
 	u64 refills;
+	u64 takes;
 	bool awaited;
 };
 
@@ -81,11 +83,13 @@ struct rngq_bucket {
  * @level_bytes:	from the bucket
  * @credit_bytes:	from the boot credit
  * @refills:		the bucket's count of refills when they were taken
+ * @takes:		its count of takes then, this one included
  */
 struct rngq_draw {
 	u64 level_bytes;
 	u64 credit_bytes;
 	u64 refills;
+	u64 takes;
 };
 
 void rngq_bucket_init(struct rngq_bucket *bucket,

@@ -30,7 +30,7 @@ static void end_throttle(struct rngq_client *client, u64 at_ns)
 		return;
 	lasted_ns = at_ns - client->throttled_since_ns;
 	client->throttled_since_ns = RNGQ_NEVER;
-	client->count.throttled_ns += lasted_ns;
+	client->throttled_ns += lasted_ns;
 	rngq_stats_add(RNGQ_STAT_THROTTLED_NS, lasted_ns);
 }
 
@@ -45,12 +45,6 @@ static void refresh(struct rngq_client *client, u64 now_ns)
 		return;
 	rngq_bucket_refill(&client->bucket, now_ns);
 	end_throttle(client, due_ns);
-}
-
-/* Would a read return a byte now? */
-static bool readable(struct rngq_client *client)
-{
-	return rngq_crng_ready() && rngq_bucket_available(&client->bucket);
 }
 
 static bool has_waiters(struct rngq_client *client)
@@ -79,27 +73,28 @@ static void arm(struct rngq_client *client)
 
 /*
  * If there is nothing to read, note that somebody found it so, and see to it
- * that whoever waits will be woken. @will_wait: the caller is about to.
+ * that whoever is on the wait queue will be woken.
  */
-static bool readable_or_arm(struct rngq_client *client, bool will_wait,
-			    u64 *now_ns)
+static bool readable_or_arm(struct rngq_client *client, u64 *now_ns)
 {
 	*now_ns = ktime_get_ns();
 	refresh(client, *now_ns);
-	if (readable(client))
-		return true;
 
+	/* Asked once: it may become ready at any time. */
 	if (!rngq_crng_ready()) {
 		rngq_crng_watch();
 		return false;
 	}
+	if (rngq_bucket_available(&client->bucket))
+		return true;
+
 	rngq_bucket_await(&client->bucket);
 	if (client->throttled_since_ns == RNGQ_NEVER) {
 		client->throttled_since_ns = *now_ns;
-		client->count.throttled++;
+		client->throttled++;
 		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
 	}
-	if (will_wait || has_waiters(client))
+	if (has_waiters(client))
 		arm(client);
 	return false;
 }
@@ -111,9 +106,10 @@ static void recheck(struct rngq_client *client, u64 now_ns)
 	if (rngq_bucket_available(&client->bucket))
 		end_throttle(client, now_ns);
 
-	if (!has_waiters(client))
+	/* Before the generator is ready nobody is woken: its watch does that. */
+	if (!has_waiters(client) || !rngq_crng_ready())
 		return;
-	if (readable(client))
+	if (rngq_bucket_available(&client->bucket))
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 	else
 		arm(client);
@@ -191,8 +187,8 @@ void rngq_client_put(struct rngq_client *client)
  * rngq_client_wait_all_freed() - wait until no client's memory is left
  *
  * Context: Process context, may sleep; no client can be made any more. The
- * module must not go before: kobjects may be released some time after their
- * last reference was dropped.
+ * module must not go before. That matters where CONFIG_DEBUG_KOBJECT_RELEASE
+ * puts releases off; elsewhere the last close has freed the client.
  */
 void rngq_client_wait_all_freed(void)
 {
@@ -229,18 +225,25 @@ void rngq_client_stop(struct rngq_client *client)
 
 static int wait_until_readable(struct rngq_client *client, u64 *now_ns)
 {
-	return wait_event_interruptible_locked_irq(client->wait,
-						   readable_or_arm(client, true,
-								   now_ns));
+	DECLARE_WAITQUEUE(wait, current);
+	int err = 0;
+
+	if (readable_or_arm(client, now_ns))
+		return 0;
+
+	/* At the head, so that no exclusive poller takes the wake-up away. */
+	__add_wait_queue(&client->wait, &wait);
+	while (!err && !readable_or_arm(client, now_ns))
+		err = do_wait_intr_irq(&client->wait, &wait);
+	__remove_wait_queue(&client->wait, &wait);
+	__set_current_state(TASK_RUNNING);
+	return err;
 }
 
 static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
 		struct rngq_draw *draw)
 {
 	u64 bytes = rngq_bucket_take(&client->bucket, want_bytes, now_ns, draw);
-
-	client->count.bytes += bytes;
-	rngq_stats_add(RNGQ_STAT_BYTES, bytes);
 
 	/*
 	 * An edge-triggered poller may stop here, without having seen that
@@ -276,14 +279,12 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 
 	spin_lock_irq(&client->wait.lock);
 	if (nowait)
-		ret = readable_or_arm(client, false, &now_ns) ? 0 : -EAGAIN;
+		ret = readable_or_arm(client, &now_ns) ? 0 : -EAGAIN;
 	else
 		ret = wait_until_readable(client, &now_ns);
 	if (!ret) {
 		*available = rngq_bucket_available(&client->bucket);
 		ret = take(client, want_bytes, now_ns, draw);
-		client->count.reads++;
-		rngq_stats_add(RNGQ_STAT_READS, 1);
 	} else if (!has_waiters(client)) {
 		/* Nobody waits (any more). A timer that runs now does no harm. */
 		hrtimer_try_to_cancel(&client->timer);
@@ -320,24 +321,35 @@ size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
  * @client: the client
  * @draw: where it came from
  * @bytes: how many bytes of @draw were not delivered
- * @nothing_read: the whole read returns no byte
  *
  * Context: Process context, does not sleep.
  */
 void rngq_client_give_back(struct rngq_client *client,
-			   const struct rngq_draw *draw, size_t bytes,
-			   bool nothing_read)
+			   const struct rngq_draw *draw, size_t bytes)
 {
+	u64 now_ns;
+
 	spin_lock_irq(&client->wait.lock);
+	now_ns = ktime_get_ns();
+	refresh(client, now_ns);
 	rngq_bucket_give_back(&client->bucket, draw, bytes);
-	client->count.bytes -= bytes;
-	rngq_stats_add(RNGQ_STAT_BYTES, -(s64)bytes);
-	if (nothing_read) {
-		client->count.reads--;
-		rngq_stats_add(RNGQ_STAT_READS, -1);
-	}
-	recheck(client, ktime_get_ns());
+	recheck(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
+}
+
+/**
+ * rngq_client_delivered() - count what a read returned
+ * @client: the client
+ * @bytes: how many, at least 1
+ *
+ * Context: Process context, does not sleep.
+ */
+void rngq_client_delivered(struct rngq_client *client, size_t bytes)
+{
+	atomic64_add(bytes, &client->bytes);
+	atomic64_inc(&client->reads);
+	rngq_stats_add(RNGQ_STAT_BYTES, bytes);
+	rngq_stats_add(RNGQ_STAT_READS, 1);
 }
 
 /**
@@ -359,7 +371,7 @@ __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
 	poll_wait(file, &client->wait, table);
 
 	spin_lock_irq(&client->wait.lock);
-	if (readable_or_arm(client, false, &now_ns))
+	if (readable_or_arm(client, &now_ns))
 		events = EPOLLIN | EPOLLRDNORM;
 	spin_unlock_irq(&client->wait.lock);
 	return events;
@@ -431,8 +443,11 @@ u64 rngq_client_snapshot(struct rngq_client *client,
 
 	spin_lock_irq(&client->wait.lock);
 	refresh(client, ktime_get_ns());
-	*count = client->count;
+	count->throttled = client->throttled;
+	count->throttled_ns = client->throttled_ns;
 	available = rngq_bucket_available(&client->bucket);
 	spin_unlock_irq(&client->wait.lock);
+	count->bytes = atomic64_read(&client->bytes);
+	count->reads = atomic64_read(&client->reads);
 	return available;
 }

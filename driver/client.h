@@ -20,6 +20,7 @@
 #ifndef RNGQUOTA_CLIENT_H
 #define RNGQUOTA_CLIENT_H
 
+#include <linux/atomic.h>
 #include <linux/hrtimer.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
@@ -70,8 +71,12 @@ struct rngq_client {
 	wait_queue_head_t wait;
 	struct hrtimer timer;		/* L: when it is armed, and for when */
 	struct rngq_bucket bucket;	/* L */
-	struct rngq_counters count;	/* L */
+	u64 throttled;			/* L: waits for a refill */
+	u64 throttled_ns;		/* L: how long those lasted that ended */
 	u64 throttled_since_ns;		/* L: RNGQ_NEVER: it is not */
+
+	atomic64_t bytes;		/* delivered; counted as a read ends */
+	atomic64_t reads;		/* that returned at least one byte */
 };
 
 struct rngq_client *rngq_client_create(void);
@@ -87,8 +92,8 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 			     struct rngq_draw *draw);
 void rngq_client_give_back(struct rngq_client *client,
-			   const struct rngq_draw *draw, size_t bytes,
-			   bool nothing_read);
+			   const struct rngq_draw *draw, size_t bytes);
+void rngq_client_delivered(struct rngq_client *client, size_t bytes);
 __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
 			  poll_table *table);
 

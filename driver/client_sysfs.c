@@ -11,6 +11,7 @@
 #include <linux/math64.h>
 #include <linux/pid.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/sysfs.h>
 #include <linux/time64.h>
 
@@ -42,10 +43,17 @@ static unsigned int to_file(struct attribute *attr)
 	return container_of(attr, struct client_attribute, attr)->file;
 }
 
-static ssize_t emit_overrides(unsigned long overrides, char *page)
+static ssize_t show_setting(struct rngq_client *client, unsigned int file,
+			    char *page)
 {
+	unsigned long overrides;
+	struct rngq_quota quota;
 	enum rngq_setting setting;
 	int len = 0;
+
+	overrides = rngq_registry_quota(client, &quota);
+	if (file != FILE_OVERRIDES)
+		return rngq_setting_emit(page, *rngq_quota_value(&quota, file));
 
 	if (!overrides)
 		return sysfs_emit(page, "none\n");
@@ -58,34 +66,47 @@ static ssize_t emit_overrides(unsigned long overrides, char *page)
 	return len;
 }
 
-static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
+/*
+ * A process names itself: control characters are escaped, and so is the
+ * backslash, lest a name looks as if it had been.
+ */
+static ssize_t show_comm(struct rngq_client *client, char *page)
 {
-	struct rngq_client *client = to_client(kobj);
-	unsigned int file = to_file(attr);
-	struct rngq_counters count;
-	unsigned long overrides;
-	struct rngq_quota quota;
-	u64 available;
+	static const char escaped[] =
+		"\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017"
+		"\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037"
+		"\177\\";
+	char comm[4 * TASK_COMM_LEN];
+	int len;
 
-	overrides = rngq_registry_quota(client, &quota);
-	available = rngq_client_snapshot(client, &count);
+	len = string_escape_mem(client->comm, strlen(client->comm), comm,
+				sizeof(comm), ESCAPE_SPACE | ESCAPE_SPECIAL |
+				ESCAPE_OCTAL, escaped);
+	return sysfs_emit(page, "%.*s\n", len, comm);
+}
+
+static ssize_t show_opener(struct rngq_client *client, unsigned int file,
+			   char *page)
+{
 	switch (file) {
-	case RNGQ_RATE_BYTES:
-	case RNGQ_PERIOD_MS:
-	case RNGQ_BURST_BYTES:
-		return rngq_setting_emit(page, *rngq_quota_value(&quota, file));
-	case FILE_OVERRIDES:
-		return emit_overrides(overrides, page);
 	case FILE_PID:
 		return sysfs_emit(page, "%d\n", pid_vnr(client->pid));
-	case FILE_COMM:
-		/* A process names itself: what can't be printed is escaped. */
-		return sysfs_emit(page, "%*pE\n",
-				  (int)strlen(client->comm), client->comm);
 	case FILE_UID:
 		return sysfs_emit(page, "%u\n",
 				  from_kuid_munged(current_user_ns(),
 						   client->uid));
+	default:
+		return show_comm(client, page);
+	}
+}
+
+static ssize_t show_state(struct rngq_client *client, unsigned int file,
+			  char *page)
+{
+	struct rngq_counters count;
+	u64 available = rngq_client_snapshot(client, &count);
+
+	switch (file) {
 	case FILE_AVAILABLE:
 		return rngq_setting_emit(page, available);
 	case FILE_BYTES:
@@ -94,11 +115,31 @@ static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
 		return sysfs_emit(page, "%llu\n", count.reads);
 	case FILE_THROTTLED:
 		return sysfs_emit(page, "%llu\n", count.throttled);
-	case FILE_THROTTLED_MS:
+	default:
 		return sysfs_emit(page, "%llu\n",
 				  div_u64(count.throttled_ns, NSEC_PER_MSEC));
 	}
-	return -EIO;
+}
+
+static ssize_t show(struct kobject *kobj, struct attribute *attr, char *page)
+{
+	struct rngq_client *client = to_client(kobj);
+	unsigned int file = to_file(attr);
+
+	switch (file) {
+	case FILE_PID:
+	case FILE_COMM:
+	case FILE_UID:
+		return show_opener(client, file, page);
+	case FILE_AVAILABLE:
+	case FILE_BYTES:
+	case FILE_READS:
+	case FILE_THROTTLED:
+	case FILE_THROTTLED_MS:
+		return show_state(client, file, page);
+	default:
+		return show_setting(client, file, page);
+	}
 }
 
 static ssize_t store(struct kobject *kobj, struct attribute *attr,
@@ -109,6 +150,9 @@ static ssize_t store(struct kobject *kobj, struct attribute *attr,
 	u64 value;
 	int err;
 
+	/* Root may have made another file writable: sysfs goes by its mode. */
+	if (file >= RNGQ_QUOTA_SETTINGS)
+		return -EIO;
 	if (!rngq_setting_is_whole(text, len))
 		return -EINVAL;
 	if (sysfs_streq(text, "default")) {

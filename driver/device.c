@@ -114,8 +114,7 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		copied = copy_to_iter(buf, taken, to);
 		delivered += copied;
 		if (copied < taken) {
-			rngq_client_give_back(client, &draw, taken - copied,
-					      !delivered);
+			rngq_client_give_back(client, &draw, taken - copied);
 			break;
 		}
 		if (delivered == asked)
@@ -143,7 +142,10 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		memzero_explicit(page, PAGE_SIZE);
 		free_page((unsigned long)page);
 	}
-	return delivered ?: nothing_delivered(nowait);
+	if (!delivered)
+		return nothing_delivered(nowait);
+	rngq_client_delivered(client, delivered);
+	return delivered;
 }
 
 static __poll_t rngq_poll(struct file *file, poll_table *table)

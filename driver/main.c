@@ -2,7 +2,7 @@
 /*
  * rngquota: the kernel's random number generator with a quota per open file.
  *
- * From the bottom up:
+ * Roughly from the bottom up:
  *
  *	quota		a quota, and the values that users may write into it
  *	bucket		what may be read now: pure arithmetic
@@ -17,10 +17,9 @@
  *
  * A read goes device, client, bucket; a written setting goes sysfs or
  * client_sysfs, registry, client, bucket. Two locks: the registry's mutex for
- * who has which quota, then each client's own for what it may read.
+ * who has which quota, then each client's own for what it may read. The way
+ * back is short: crng has the registry recheck its clients once.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include "client.h"
 #include "crng.h"
 #include "device.h"
@@ -98,20 +97,8 @@ MODULE_PARM_DESC(boot_bytes,
 
 static int __init rngq_init(void)
 {
-	int err;
-
 	rngq_registry_init(&quota, boot_bytes);
-	err = rngq_device_register();
-	if (err)
-		goto err_stop;
-
-	pr_info("serving /dev/rngquota\n");
-	return 0;
-
-err_stop:
-	rngq_crng_stop();
-	rngq_client_wait_all_freed();
-	return err;
+	return rngq_device_register();
 }
 
 static void __exit rngq_exit(void)

@@ -107,16 +107,18 @@ int rngq_setting_emit(char *page, u64 value)
  * @setting: one of its settings (below RNGQ_QUOTA_SETTINGS)
  *
  * Context: Any; whatever guards @quota guards the value.
- * Return: Where @quota keeps the setting's value.
+ * Return: Where @quota keeps the setting's value; NULL if it has none.
  */
 u64 *rngq_quota_value(struct rngq_quota *quota, enum rngq_setting setting)
 {
 	switch (setting) {
+	case RNGQ_RATE_BYTES:
+		return &quota->rate_bytes;
 	case RNGQ_PERIOD_MS:
 		return &quota->period_ms;
 	case RNGQ_BURST_BYTES:
 		return &quota->burst_bytes;
 	default:
-		return &quota->rate_bytes;
+		return NULL;
 	}
 }

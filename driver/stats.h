@@ -34,11 +34,11 @@ DECLARE_PER_CPU(u64[RNGQ_NR_STATS], rngq_stats);
 /**
  * rngq_stats_add() - count
  * @stat: what
- * @amount: how many; negative takes back what was counted too early
+ * @amount: how many
  *
  * Context: Any.
  */
-static inline void rngq_stats_add(enum rngq_stat stat, s64 amount)
+static inline void rngq_stats_add(enum rngq_stat stat, u64 amount)
 {
 	this_cpu_add(rngq_stats[stat], amount);
 }

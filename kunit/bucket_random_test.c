@@ -9,7 +9,6 @@
 #include <kunit/test.h>
 
 #include <linux/minmax.h>
-#include <linux/moduleparam.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/time64.h>
@@ -18,10 +17,12 @@
 
 #define STEPS		100000
 #define LOG_SIZE	256
+#define NR_PENDING	3
 
-static ulong seed;
-module_param(seed, ulong, 0444);
-MODULE_PARM_DESC(seed, "repeats the random test that printed it (default: a new one)");
+/* "make KUNIT=1 SEED=" repeats the walk that printed it. */
+#ifndef SEED
+#define SEED		get_random_u32()
+#endif
 
 /* What was taken from the bucket, when, under one and the same quota. */
 struct entry {
@@ -39,6 +40,15 @@ struct model {
 	u64 waited_for_ns;
 };
 
+/* A read that is still being delivered, and what has come since it was taken. */
+struct pending {
+	struct rngq_draw draw;
+	u64 bytes;		/* 0: there is none */
+	int entry;		/* in the log; -1: no longer */
+	bool refill_since;	/* or a change */
+	bool take_since;
+};
+
 struct walk {
 	struct rnd_state rnd;
 	u64 now_ns;
@@ -46,11 +56,7 @@ struct walk {
 	struct model model;
 	struct entry log[LOG_SIZE];
 	int logged;
-	/* A read that is still being delivered. */
-	struct rngq_draw pending;
-	u64 pending_bytes;
-	int pending_entry;
-	bool refilled_since;
+	struct pending pending[NR_PENDING];
 };
 
 static u64 rnd(struct walk *walk, u64 below)
@@ -74,6 +80,14 @@ static struct rngq_quota rnd_quota(struct walk *walk)
 	return quota;
 }
 
+static void note_refill(struct walk *walk)
+{
+	int i;
+
+	for (i = 0; i < NR_PENDING; i++)
+		walk->pending[i].refill_since = true;
+}
+
 static void model_tick(struct walk *walk)
 {
 	struct model *m = &walk->model;
@@ -82,7 +96,7 @@ static void model_tick(struct walk *walk)
 		m->began_ns += m->period_ns;
 		m->level_bytes = min(m->level_bytes + m->rate_bytes,
 				     m->capacity_bytes);
-		walk->refilled_since = true;
+		note_refill(walk);
 		if (m->somebody_waits) {
 			m->somebody_waits = false;
 			m->kept_waiting = true;
@@ -137,6 +151,7 @@ static void model_set_quota(struct walk *walk, const struct rngq_quota *quota)
 
 	model_tick(walk);
 	full = m->rate_bytes == RNGQ_MAX || m->level_bytes == m->capacity_bytes;
+	note_refill(walk);
 	m->rate_bytes = quota->rate_bytes;
 	m->period_ns = quota->period_ms * NSEC_PER_MSEC;
 	m->capacity_bytes = quota->rate_bytes + quota->burst_bytes;
@@ -149,7 +164,6 @@ static void model_set_quota(struct walk *walk, const struct rngq_quota *quota)
 		m->level_bytes = m->capacity_bytes;
 		m->running = false;
 		m->somebody_waits = false;
-		walk->refilled_since = true;
 	}
 	model_tick(walk);
 }
@@ -173,50 +187,65 @@ static void check_promise(struct kunit *test, struct walk *walk)
 		}
 	}
 	walk->logged = 0;
-	walk->pending_bytes = 0;
+	for (from = 0; from < NR_PENDING; from++)
+		walk->pending[from].entry = -1;
 }
 
 static void step_take(struct kunit *test, struct walk *walk)
 {
 	u64 want = rnd(walk, 4) ? 1 + rnd(walk, 60) : 1000;
+	struct pending *pending = &walk->pending[rnd(walk, NR_PENDING)];
 	struct rngq_draw draw;
-	u64 taken = rngq_bucket_take(&walk->bucket, want, walk->now_ns, &draw);
+	u64 taken;
+	int i;
 
+	memset(&draw, 0x5a, sizeof(draw));
+	taken = rngq_bucket_take(&walk->bucket, want, walk->now_ns, &draw);
 	KUNIT_ASSERT_EQ(test, taken, model_take(walk, want));
-	if (walk->model.rate_bytes == RNGQ_MAX)
-		return;
+	for (i = 0; i < NR_PENDING; i++)
+		walk->pending[i].take_since = true;
 
 	if (walk->logged == LOG_SIZE)
 		check_promise(test, walk);
 	walk->log[walk->logged].at_ns = walk->now_ns;
 	walk->log[walk->logged].bytes = draw.level_bytes;
-	if (!walk->pending_bytes && draw.level_bytes) {
-		walk->pending = draw;
-		walk->pending_bytes = draw.level_bytes;
-		walk->pending_entry = walk->logged;
-		walk->refilled_since = false;
-	}
+	/* Half of the reads are slow to be delivered. */
+	if (!pending->bytes && rnd(walk, 2))
+		*pending = (struct pending){
+			.draw = draw, .bytes = taken, .entry = walk->logged,
+		};
 	walk->logged++;
 }
 
 static void step_give_back(struct kunit *test, struct walk *walk)
 {
+	struct pending *pending = &walk->pending[rnd(walk, NR_PENDING)];
 	struct model *m = &walk->model;
-	u64 bytes;
+	u64 undelivered, from_level;
 
-	if (!walk->pending_bytes)
+	if (!pending->bytes)
 		return;
 	model_tick(walk);
 	rngq_bucket_refill(&walk->bucket, walk->now_ns);
-	bytes = 1 + rnd(walk, walk->pending_bytes);
-	rngq_bucket_give_back(&walk->bucket, &walk->pending, bytes);
-	walk->pending_bytes = 0;
-	if (walk->refilled_since)
+	undelivered = 1 + rnd(walk, pending->bytes);
+	from_level = min(undelivered, pending->draw.level_bytes);
+	rngq_bucket_give_back(&walk->bucket, &pending->draw, undelivered);
+	pending->bytes = 0;
+
+	/* Of a log that has been checked, only what is taken later counts. */
+	if (pending->entry >= 0)
+		walk->log[pending->entry].bytes -= from_level;
+	m->credit_bytes += min(undelivered - from_level,
+			       pending->draw.credit_bytes);
+	if (m->rate_bytes == RNGQ_MAX)
 		return;
-	walk->log[walk->pending_entry].bytes -= bytes;
-	m->level_bytes += bytes;
+	if (!pending->refill_since || !pending->take_since)
+		m->level_bytes = min(m->level_bytes + from_level,
+				     m->capacity_bytes);
 	if (m->level_bytes == m->capacity_bytes)
 		m->running = false;
+	if (model_available(walk))
+		m->somebody_waits = false;
 }
 
 static void step_wait(struct kunit *test, struct walk *walk)
@@ -267,12 +296,12 @@ static void random_walk(struct kunit *test)
 {
 	struct rngq_quota quota = { 10, 10, 0 };
 	struct walk *walk = kunit_kzalloc(test, sizeof(*walk), GFP_KERNEL);
-	u64 used_seed = seed ?: get_random_u32();
+	u64 seed = SEED;
 	int step;
 
 	KUNIT_ASSERT_NOT_NULL(test, walk);
-	kunit_info(test, "seed=%llu", used_seed);
-	prandom_seed_state(&walk->rnd, used_seed);
+	kunit_info(test, "SEED=%llu", seed);
+	prandom_seed_state(&walk->rnd, seed);
 
 	walk->now_ns = NSEC_PER_SEC;
 	rngq_bucket_init(&walk->bucket, &quota, 100);

@@ -30,6 +30,8 @@ static struct scene *new_scene(struct kunit *test, u64 rate_bytes,
 	struct scene *scene = kunit_kzalloc(test, sizeof(*scene), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, scene);
+	/* As on a stack: whatever is not set is garbage. */
+	memset(&scene->draw, 0x5a, sizeof(scene->draw));
 	scene->now_ns = 3 * SEC;
 	rngq_bucket_init(&scene->bucket, &quota, boot_bytes);
 	return scene;
@@ -466,6 +468,85 @@ static void giving_back_after_a_refill_brings_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, available(s), 0ULL);
 }
 
+/* Nobody else took anything, so it is as if nothing had been taken at all. */
+static void giving_back_what_was_taken_last_outlives_refills(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 10, 1000, 90, 0);
+
+	KUNIT_EXPECT_EQ(test, take(s, 50), 50ULL);
+	s->now_ns += 2 * SEC;
+	KUNIT_EXPECT_EQ(test, available(s), 70ULL);
+	rngq_bucket_give_back(&s->bucket, &s->draw, 50);
+	KUNIT_EXPECT_EQ(test, available(s), 100ULL);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, RNGQ_NEVER);
+}
+
+static void credit_comes_back_whenever(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 10, 1000, 0, 4);
+	struct rngq_draw stuck;
+
+	KUNIT_EXPECT_EQ(test, take(s, 14), 14ULL);
+	stuck = s->draw;
+	s->now_ns += SEC;
+	KUNIT_EXPECT_EQ(test, take(s, 10), 10ULL);
+	rngq_bucket_give_back(&s->bucket, &stuck, 14);
+	KUNIT_EXPECT_EQ(test, available(s), 4ULL);
+}
+
+static void giving_back_ends_the_wait_and_its_beat(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 10, 1000, 0, 0);
+
+	take(s, 10);
+	find_nothing(s);
+	rngq_bucket_give_back(&s->bucket, &s->draw, 5);
+	/* The refill at 1 s is awaited by nobody. */
+	s->now_ns += SEC + SEC / 2;
+	take(s, 10);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, s->now_ns + SEC);
+}
+
+static void giving_back_more_than_fits_fills(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 100, 1000, 0, 0);
+
+	take(s, 95);
+	set_quota(s, 10, 1000, 0);
+	KUNIT_EXPECT_EQ(test, available(s), 5ULL);
+	rngq_bucket_give_back(&s->bucket, &s->draw, 95);
+	KUNIT_EXPECT_EQ(test, available(s), 10ULL);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, RNGQ_NEVER);
+}
+
+static void late_by_a_period_is_two_refills(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 10, 1000, 90, 0);
+
+	take(s, 100);
+	s->now_ns += 2 * SEC - 1;
+	KUNIT_EXPECT_EQ(test, available(s), 10ULL);
+
+	s = new_scene(test, 10, 1000, 90, 0);
+	take(s, 100);
+	s->now_ns += 2 * SEC;
+	KUNIT_EXPECT_EQ(test, available(s), 20ULL);
+}
+
+static void change_that_lifts_the_limit_ends_the_beat(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 10, 1000, 0, 0);
+
+	take(s, 10);
+	find_nothing(s);
+	set_quota(s, RNGQ_MAX, 1000, 0);
+	set_quota(s, 10, 1000, 0);
+	take(s, 10);
+	s->now_ns += SEC + SEC / 2;
+	take(s, 10);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, s->now_ns + SEC);
+}
+
 static void giving_back_after_a_cut_brings_nothing(struct kunit *test)
 {
 	struct scene *s = new_scene(test, 100, 1000, 0, 0);
@@ -475,6 +556,19 @@ static void giving_back_after_a_cut_brings_nothing(struct kunit *test)
 	stuck = s->draw;
 	set_quota(s, 10, 1000, 0);
 	KUNIT_EXPECT_EQ(test, take(s, 100), 10ULL);
+	rngq_bucket_give_back(&s->bucket, &stuck, 50);
+	KUNIT_EXPECT_EQ(test, available(s), 0ULL);
+}
+
+static void giving_back_is_held_against_the_new_capacity(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 100, 1000, 0, 0);
+	struct rngq_draw stuck;
+
+	take(s, 50);
+	stuck = s->draw;
+	set_quota(s, 60, 1000, 0);	/* holds 50, and 50 are on their way */
+	KUNIT_EXPECT_EQ(test, take(s, 100), 50ULL);
 	rngq_bucket_give_back(&s->bucket, &stuck, 50);
 	KUNIT_EXPECT_EQ(test, available(s), 0ULL);
 }
@@ -561,7 +655,14 @@ static struct kunit_case bucket_cases[] = {
 	KUNIT_CASE(undelivered_read_keeps_the_beat),
 	KUNIT_CASE(delivered_bytes_are_of_the_credit_first),
 	KUNIT_CASE(giving_back_after_a_refill_brings_nothing),
+	KUNIT_CASE(giving_back_what_was_taken_last_outlives_refills),
+	KUNIT_CASE(credit_comes_back_whenever),
+	KUNIT_CASE(giving_back_ends_the_wait_and_its_beat),
+	KUNIT_CASE(giving_back_more_than_fits_fills),
+	KUNIT_CASE(late_by_a_period_is_two_refills),
+	KUNIT_CASE(change_that_lifts_the_limit_ends_the_beat),
 	KUNIT_CASE(giving_back_after_a_cut_brings_nothing),
+	KUNIT_CASE(giving_back_is_held_against_the_new_capacity),
 	KUNIT_CASE(giving_back_to_max_is_harmless),
 	KUNIT_CASE(extremes_do_not_overflow),
 	KUNIT_CASE(slowest_quota_does_not_overflow),

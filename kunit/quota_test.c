@@ -90,15 +90,15 @@ static void setting_is_parsed(struct kunit *test)
 
 static void cut_and_torn_texts_are_told(struct kunit *test)
 {
-	char *page = (char *)__get_free_page(GFP_KERNEL | __GFP_ZERO);
+	char *page = (char *)__get_free_pages(GFP_KERNEL, 1);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	memset(page, '1', PAGE_SIZE - 1);
+	memset(page, '1', 2 * PAGE_SIZE);
 	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole(page, PAGE_SIZE - 1));
 	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole(page, PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole("12", 2));
 	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole("1\0002", 3));
-	free_page((unsigned long)page);
+	free_pages((unsigned long)page, 1);
 }
 
 static void value_is_printed_as_it_is_parsed(struct kunit *test)

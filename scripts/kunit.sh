@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kunit.sh [PARAMETER=VALUE...]: load the KUnit suites on User Mode Linux and
-# have the kernel's own kunit.py read what they print. Parameters are the
-# module's: seed=N repeats a random test. The last line counts test cases.
+# kunit.sh [SEED]: load the KUnit suites on User Mode Linux and have the kernel's
+# own kunit.py read what they print. SEED repeats the random walk that printed
+# it. The last line counts test cases.
 
 . "$(dirname "$0")/lib.sh"
 
 need python3 kmod
 source=$("$top/scripts/kernel-source.sh")
 tree=$("$top/scripts/uml-kernel.sh")
-module=$("$top/scripts/build-module.sh" "$tree" ARCH=um KUNIT=1)
+module=$("$top/scripts/build-module.sh" "$tree" ARCH=um KUNIT=1 SEED="${1-}")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -21,7 +21,7 @@ cat >"$work/init" <<EOF
 echo "suites follow"
 echo "KTAP version 1"
 echo "1..$(cat "$top"/kunit/*.c | grep -c '^kunit_test_suite(')"
-insmod "$module/rngquota_kunit.ko" $*
+insmod "$module/rngquota_kunit.ko"
 exec halt -f
 EOF
 chmod +x "$work/init"
@@ -41,7 +41,7 @@ if [ -n "${VERBOSE-}" ]; then
 elif [ "$status" != 0 ]; then
 	grep -v "\[PASSED\]" "$work/parsed" >&2 || :
 fi
-grep -o 'seed=.*' "$cache/kunit.ktap" >&2 || :
+grep -o 'SEED=.*' "$cache/kunit.ktap" >&2 || :
 # "Testing complete. Ran 88 tests: passed: 88"
 count() {
 	grep 'Testing complete' "$work/parsed" | grep -o "$1: [0-9]*" |

@@ -161,6 +161,47 @@ static void test_beside_a_reader(void)
 	close(fd);
 }
 
+/* An exclusive poller that came first does not take a reader's wake-up. */
+static void test_exclusive_beside_a_reader(void)
+{
+	int fd = rngq_open_quota(0, RATE, 3 * PERIOD_MS, 0);
+	int epoll = edge_on(fd, EPOLLEXCLUSIVE);
+	struct reader reader;
+
+	rngq_drain(fd);
+	reader_start_asleep(&reader, fd, 1);
+	reader_join(&reader);
+	is_ret(reader.result, 1, "a reader wakes beside an EPOLLEXCLUSIVE poller");
+	is_ret(edges(epoll, LATE_MS), 1, "and so does that");
+	close(epoll);
+	close(fd);
+}
+
+/*
+ * "A client that was waiting keeps its beat": also one that waits for an edge
+ * after a short read, and comes late each time.
+ */
+static void test_beat(void)
+{
+	const u64 period_ms = 1000, late_ms = 500, slack_ms = 400;
+	int fd = rngq_open_quota(O_NONBLOCK, RATE, period_ms, 0);
+	int epoll = edge_on(fd, 0);
+	u64 first_ms, second_ms;
+
+	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
+	rngq_take(fd, 2 * RATE);
+	is_ret(edges(epoll, LATE_MS), 1, "(the first refill)");
+	first_ms = rngq_now_ms();
+	rngq_sleep_ms(late_ms);
+	rngq_take(fd, 2 * RATE);
+	is_ret(edges(epoll, LATE_MS), 1, "(the second refill)");
+	second_ms = rngq_now_ms();
+	is_between(second_ms - first_ms, 0, period_ms + slack_ms,
+		   "a late edge-triggered reader's next refill is on the beat");
+	close(epoll);
+	close(fd);
+}
+
 int main(void)
 {
 	test_once_an_edge();
@@ -172,5 +213,7 @@ int main(void)
 	test_oneshot();
 	test_exclusive();
 	test_beside_a_reader();
+	test_exclusive_beside_a_reader();
+	test_beat();
 	return done_testing();
 }

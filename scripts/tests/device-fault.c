@@ -332,6 +332,55 @@ static void test_refill_during_copy(void)
 }
 
 /* Only a deadly signal surely ends a copy that waits. */
+/*
+ * The copy of a read that took all fails at last. What it gives back ends the
+ * wait of others at once, for all that the next refill is an hour away.
+ */
+static void test_refund_wakes(void)
+{
+	int fd = rngq_open_quota(0, 1000, HOUR_MS, 0);
+	struct slow_read reading = { .fd = fd, .size = PAGE };
+	struct reader reader;
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	pthread_t thread;
+
+	slow_page_map(&reading.slow);
+	if (pthread_create(&thread, NULL, read_slowly, &reading))
+		bail_out("a thread can be started");
+	slow_page_wait_touched(&reading.slow);
+	/* Through the small buffer it took 256 bytes; here goes the rest. */
+	rngq_drain(fd);
+	is_ret(poll(&pollfd, 1, 0), 0, "while a copy waits the client is empty");
+	reader_start_asleep(&reader, fd, 100);
+	slow_page_unmap(&reading.slow);
+	pthread_join(thread, NULL);
+	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
+	reader_join(&reader);
+	is_ret(reader.result, 100, "a sleeping reader gets what is given back");
+	close(fd);
+}
+
+/* What was not delivered is not counted, not even for a moment. */
+static void test_counted_late(void)
+{
+	int fd = rngq_open_quota(O_NONBLOCK, QUOTA, HOUR_MS, 0);
+	u64 stats = rngq_attr("stats/bytes"), looks = 0, seen = 0;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		for (;;)
+			rngq_read_nowait(fd, nowhere, 200);
+	}
+	for (u64 end_ns = rngq_now_ns() + NSEC_PER_SEC / 2; rngq_now_ns() < end_ns; looks++)
+		seen += rngq_attr("stats/bytes") != stats || rngq_client(fd, "bytes") ||
+			rngq_client(fd, "reads");
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	is_u64(seen, 0, "%llu looks at the counters see no undelivered byte", looks);
+	close(fd);
+}
+
 static void test_killed_copy(void)
 {
 	int fd = rngq_open_quota(0, QUOTA, HOUR_MS, 0), pipes[2], status;
@@ -374,6 +423,8 @@ int main(void)
 	test_interrupted_copy(0, SA_RESTART, 0, "with SA_RESTART");
 	test_interrupted_copy(O_NONBLOCK, 0, -EAGAIN, "non-blocking");
 	test_refill_during_copy();
+	test_refund_wakes();
+	test_counted_late();
 	test_killed_copy();
 	return done_testing();
 }

@@ -336,12 +336,22 @@ static void test_nobody(const struct attribute *a)
 
 static void test_read_only(const struct attribute *a)
 {
-	char before[64];
+	char before[64], path[128];
 
 	snprintf(before, sizeof(before), "%s", get(a));
 	is_ret(put_text(a, "5\n"), -EACCES, "%s: not even root may write it",
 	       a->path);
 	is_str(get(a), before, "%s: stays what it was", a->path);
+
+	/* Root can make it writable: sysfs goes by the mode alone. */
+	full_path(path, sizeof(path), a);
+	if (chmod(path, 0600))
+		bail_out("root can change a mode");
+	is_ret(put_text(a, "0\n"), -EIO, "%s: nor with another mode", a->path);
+	is_ret(put_text(a, "default\n"), -EIO, "%s: whatever it writes", a->path);
+	is_str(get(a), before, "%s: and it stays what it was", a->path);
+	if (chmod(path, a->mode))
+		bail_out("root can change a mode back");
 }
 
 /* Each file of folder @path is in the table. */

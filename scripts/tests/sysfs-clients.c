@@ -226,6 +226,34 @@ static void test_opener(void)
 	close(fd);
 }
 
+/* A process names itself, and root's terminal reads it. */
+static void test_comm(void)
+{
+	static const struct {
+		const char *name;
+		const char *shown;
+	} names[] = {
+		{ "stra\303\237e", "stra\303\237e\n" },
+		{ "a\nb\tc", "a\\nb\\tc\n" },
+		{ "a\\nb", "a\\\\nb\n" },
+		{ "\033[2J\177", "\\e[2J\\177\n" },
+		{ "", "\n" },
+	};
+	char own[16], text[128];
+
+	prctl(PR_GET_NAME, own);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int fd;
+
+		prctl(PR_SET_NAME, names[i].name);
+		fd = open(RNGQ_DEV, O_RDONLY);
+		rngq_attr_read(text, sizeof(text), "clients/%llu/comm", rngq_id(fd));
+		is_str(text, names[i].shown, "comm %zu is shown so that it does no harm", i);
+		close(fd);
+	}
+	prctl(PR_SET_NAME, own);
+}
+
 /* What is seen inside a PID namespace. */
 struct inside {
 	u64 id;
@@ -429,6 +457,7 @@ int main(void)
 	test_last_close();
 	test_fdinfo();
 	test_opener();
+	test_comm();
 	test_pid_namespace();
 	test_held_open();
 	test_hammer();

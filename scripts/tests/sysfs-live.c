@@ -522,6 +522,22 @@ static void test_throttled(enum finder finder, bool look, const char *how)
 		   "%s: stats/throttled_ms", how);
 }
 
+/* A wait whose refill nobody came for has ended when the client is closed. */
+static void test_throttled_at_close(void)
+{
+	const u64 period_ms = 200;
+	u64 before_ms = rngq_attr("stats/throttled_ms");
+	int fd = rngq_open(O_NONBLOCK);
+
+	rngq_set_quota(fd, 10, period_ms, 0);
+	take(fd, 10);
+	find_nothing(fd, BY_READ);
+	rngq_sleep_ms(2 * period_ms);
+	close(fd);
+	is_between(rngq_attr("stats/throttled_ms") - before_ms, 1, period_ms + 1,
+		   "a wait that nobody came back from is counted at the close");
+}
+
 /* Each period that was waited for is a wait. */
 static void test_waits(void)
 {
@@ -568,6 +584,7 @@ int main(void)
 	test_throttled(BY_READ, true, "read, then poll");
 	test_throttled(BY_POLL, true, "poll, then poll");
 	test_throttled(BY_READ, false, "read, nobody looks again");
+	test_throttled_at_close();
 	test_waits();
 	return done_testing();
 }
