@@ -6,7 +6,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "reader.h"
@@ -161,19 +164,47 @@ static void test_beside_a_reader(void)
 	close(fd);
 }
 
+struct epoll_waiter {
+	int epoll;
+	pid_t tid;
+	sem_t started;
+	int seen;
+};
+
+static void *wait_for_edge(void *argument)
+{
+	struct epoll_waiter *waiter = argument;
+
+	waiter->tid = gettid();
+	sem_post(&waiter->started);
+	waiter->seen = edges(waiter->epoll, LATE_MS);
+	return NULL;
+}
+
 /* An exclusive poller that came first does not take a reader's wake-up. */
 static void test_exclusive_beside_a_reader(void)
 {
-	int fd = rngq_open_quota(0, RATE, 3 * PERIOD_MS, 0);
-	int epoll = edge_on(fd, EPOLLEXCLUSIVE);
+	int fd = rngq_open_quota(0, RATE, HOUR_MS, 0);
+	struct epoll_waiter waiter = { .epoll = edge_on(fd, EPOLLEXCLUSIVE) };
 	struct reader reader;
+	pthread_t thread;
 
+	is_ret(edges(waiter.epoll, LATE_MS), 1, "(the edge of being added)");
 	rngq_drain(fd);
+	sem_init(&waiter.started, 0, 0);
+	if (pthread_create(&thread, NULL, wait_for_edge, &waiter))
+		bail_out("a thread can be started");
+	sem_wait(&waiter.started);
+	rngq_wait_asleep(waiter.tid, SYS_epoll_wait);
 	reader_start_asleep(&reader, fd, 1);
+	/* One change, so one wake-up. */
+	if (rngq_client_write(fd, "period_ms", "1"))
+		bail_out("a period can be changed");
 	reader_join(&reader);
 	is_ret(reader.result, 1, "a reader wakes beside an EPOLLEXCLUSIVE poller");
-	is_ret(edges(epoll, LATE_MS), 1, "and so does that");
-	close(epoll);
+	pthread_join(thread, NULL);
+	is_ret(waiter.seen, 1, "and so does that");
+	close(waiter.epoll);
 	close(fd);
 }
 
