@@ -35,12 +35,15 @@ static void handle(int signal)
 	(void)signal;
 }
 
-/* Return once the client of @fd is in the midst of its large read. */
+/*
+ * Return once the client of @fd, which had QUOTA, is in the midst of its large
+ * read. Its count of bytes doesn't tell: a read counts when it ends.
+ */
 static void wait_begun(int fd)
 {
 	u64 give_up_ms = rngq_now_ms() + LATE_MS;
 
-	while (rngq_client(fd, "bytes") < 65536)
+	while (rngq_client(fd, "available") > QUOTA - 65536)
 		if (rngq_now_ms() > give_up_ms)
 			bail_out("a large read begins");
 }
