@@ -35,24 +35,11 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM HUP
 
-# The guests' initramfs: busybox and the modules that virtio-rng takes.
-release=$(basename "$image"/lib/modules/*)
-root=$work/root
-mkdir -p "$root"/{bin,dev,modules}
-cp /bin/busybox "$root/bin/"
-cp "$here/guest" "$root/init"
-for name in virtio_pci virtio-rng; do
-	modprobe -d "$image" -S "$release" --show-depends "$name"
-done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
-while read -r file; do
-	cp "$file" "$root/modules/"
-	basename "$file" >>"$root/modules/order"
-done
-(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initramfs"
+initramfs "$work/initramfs" "$image" "$here/guest" virtio_pci virtio-rng
 cp "$image"/boot/vmlinuz-* "$work/vmlinuz"
 cp "$module/rngquota.ko" "$here/host" "$work/"
 head -c 64 /dev/urandom >"$work/seed"
-chmod +x "$work/host" "$root/init"
+chmod +x "$work/host"
 
 # The host's memory is a file that is mapped: a tmpfs is the place, if it fits.
 memory_mib=1024

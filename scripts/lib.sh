@@ -99,3 +99,25 @@ locked() {
 	exec {lock_fd}>"$cache/$1.lock"
 	flock "$lock_fd"
 }
+
+# initramfs FILE IMAGE INIT MODULE...: make an initramfs with busybox, INIT and
+# the modules of the kernel in IMAGE with all they need; INIT finds them in
+# /modules, and in /modules/order.
+initramfs() {
+	local out=$1 image=$2 init=$3 root=$1.root release file name
+
+	shift 3
+	release=$(basename "$image"/lib/modules/*)
+	mkdir -p "$root"/{bin,dev,proc,root,modules}
+	cp /bin/busybox "$root/bin/"
+	cp "$init" "$root/init"
+	chmod +x "$root/init"
+	for name; do
+		modprobe -d "$image" -S "$release" --show-depends "$name"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
+	while read -r file; do
+		cp "$file" "$root/modules/"
+		basename "$file" >>"$root/modules/order"
+	done
+	(cd "$root" && find . | cpio -o -H newc --quiet) >"$out"
+}

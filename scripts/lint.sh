@@ -76,6 +76,8 @@ lint "checkpatch.pl --strict, the programs" checkpatch scripts '*.[ch]'
 lint "kernel-doc" kernel_doc
 lint "kernel-doc for each function in a header" documented
 lint "W=1 and sparse (C=2)" sparse_says
+lint "get_abi.pl validate" "$source/scripts/get_abi.pl" \
+	--dir Documentation/ABI validate
 mapfile -t shell < <(shell_files)
 lint "shellcheck" shellcheck -x -P SCRIPTDIR "${shell[@]}"
 mapfile -t text < <(files | grep -vE '^COPYING$|\.(svg|png)$')

@@ -21,7 +21,7 @@ stock=$("$top/scripts/stock-kernel.sh" --headers)
 { read -r image; read -r kdir; } <<<"$stock"
 module=$("$top/scripts/build-module.sh" "$kdir")
 locked vmtest
-programs=$cache/vmtest-programs
+programs=$cache/vmtest-$(key <(echo "$top"))
 mkdir -p "$programs"
 
 work=$(mktemp -d)
@@ -60,20 +60,9 @@ make -s -C "$top/scripts/tests" OUT="$programs" "${chosen[@]}" ||
 	die "the system tests did not build"
 echo "$top/scripts/vm/kernel-log" >>"$work/tests"
 
-# The initramfs: busybox and the modules that a root over 9p takes.
-release=$(basename "$image"/lib/modules/*)
-root=$work/initramfs
-mkdir -p "$root"/{bin,dev,proc,lower,upper,root,modules}
-cp /bin/busybox "$root/bin/"
-cp "$top/scripts/vm/init" "$root/init"
-for name in virtio_pci 9pnet_virtio 9p overlay; do
-	modprobe -d "$image" -S "$release" --show-depends "$name"
-done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
-while read -r file; do
-	cp "$file" "$root/modules/"
-	basename "$file" >>"$root/modules/order"
-done
-(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initramfs.cpio"
+# What a root over 9p takes.
+initramfs "$work/initramfs.cpio" "$image" "$top/scripts/vm/init" \
+	virtio_pci 9pnet_virtio 9p overlay
 
 tests=$(wc -l <"$work/tests")
 say "booting $(basename "$image") for $tests test programs"
