@@ -16,26 +16,21 @@ build=$cache/module-$(key <(echo "$top" "$kdir" "$@"))
 need gcc make rsync
 locked "$(basename "$build")"
 mkdir -p "$build"
+# What is built is excluded, hence neither copied nor deleted.
 rsync -a --delete --include-from=- "$top/" "$build/" <<-'EOF'
 	/Kbuild
 	/driver/
 	/driver/*.[ch]
 	/kunit/
 	/kunit/*.[ch]
-	*.o
-	*.cmd
-	*.d
-	*.ko
-	*.mod
-	*.mod.c
-	/modules.order
-	/Module.symvers
 	- *
 EOF
-if ! make -C "$kdir" M="$build" W=1 "$@" modules >"$build/build.log" 2>&1 ||
-   grep -q 'warning:' "$build/build.log"; then
-	grep -E 'warning:|[Ee]rror|undefined' "$build/build.log" >&2 ||
-		tail -n 20 "$build/build.log" >&2
-	die "the module did not build cleanly against $kdir; the whole log is $build/build.log"
+if ! make -C "$kdir" M="$build" W=1 "$@" modules >"$build.log" 2>&1 ||
+   grep -q 'warning:' "$build.log"; then
+	grep -E 'warning:|[Ee]rror|undefined' "$build.log" >&2 ||
+		tail -n 20 "$build.log" >&2
+	# Else the next build would find it made, and have no warning to show.
+	rm -rf "$build"
+	die "the module did not build cleanly against $kdir; the whole log is $build.log"
 fi
 echo "$build"
