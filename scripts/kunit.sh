@@ -7,7 +7,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-need python3 kmod
+need busybox-static kmod python3
 source=$("$top/scripts/kernel-source.sh")
 tree=$("$top/scripts/uml-kernel.sh")
 module=$("$top/scripts/build-module.sh" "$tree" ARCH=um KUNIT=1 SEED="${1-}")
@@ -21,12 +21,12 @@ cat >"$work/init" <<EOF
 echo "suites follow"
 echo "KTAP version 1"
 echo "1..$(cat "$top"/kunit/*.c | grep -c '^kunit_test_suite(')"
-insmod "$module/rngquota_kunit.ko"
-exec halt -f
+/sbin/insmod "$module/rngquota_kunit.ko"
+exec busybox poweroff -f
 EOF
 chmod +x "$work/init"
 
-TMPDIR=$work PATH=$PATH:/usr/sbin:/sbin timeout -k 2 60 "$tree/linux" mem=64M \
+TMPDIR=$work timeout -k 2 60 "$tree/linux" mem=64M \
 	root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
 	con=null con0=null,fd:1 kunit.enable=1 "init=$work/init" \
 	</dev/null >"$work/console" 2>&1 || :
