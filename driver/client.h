@@ -54,6 +54,7 @@ struct rngq_counters {
  * R: the registry's mutex (registry.c)
  * L: wait.lock, which timers take, so with interrupts off
  * K: the kobject's reference count
+ * A: atomic; readers add to it without a lock
  *
  * R is taken before L.
  */
@@ -75,8 +76,8 @@ struct rngq_client {
 	u64 throttled_ns;		/* L: how long those lasted that ended */
 	u64 throttled_since_ns;		/* L: RNGQ_NEVER: it is not */
 
-	atomic64_t bytes;		/* delivered; counted as a read ends */
-	atomic64_t reads;		/* that returned at least one byte */
+	atomic64_t bytes;		/* A: delivered, counted as a read ends */
+	atomic64_t reads;		/* A: that returned at least one byte */
 };
 
 struct rngq_client *rngq_client_create(void);
