@@ -70,10 +70,14 @@ progress() {
 
 	shift 2
 	say "$text (log: $log)"
+	# In a process group of its own, so that it ends with all it has started.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
+	set +m
 	# shellcheck disable=SC2064 # the pid is meant as it is now
-	trap "kill $pid 2>/dev/null || :" EXIT
+	trap "kill -- -$pid 2>/dev/null || :" EXIT
+	trap 'exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
 		if [ $((SECONDS - start)) -ge $((told + 15)) ]; then
@@ -82,7 +86,7 @@ progress() {
 		fi
 	done
 	wait "$pid" || status=$?
-	trap - EXIT
+	trap - EXIT INT TERM
 	if [ "$status" -ne 0 ]; then
 		tail -n 20 "$log" >&2
 		die "failed: $text; the whole log is $log"
