@@ -94,6 +94,8 @@ struct rngq_draw {
 
 void rngq_bucket_init(struct rngq_bucket *bucket,
 		      const struct rngq_quota *quota, u64 boot_bytes);
+void rngq_bucket_init_empty(struct rngq_bucket *bucket,
+			    const struct rngq_quota *quota, u64 now_ns);
 void rngq_bucket_set_quota(struct rngq_bucket *bucket,
 			   const struct rngq_quota *quota, u64 now_ns);
 void __rngq_bucket_refill(struct rngq_bucket *bucket, u64 now_ns);
@@ -101,6 +103,8 @@ u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes, u64 now_ns,
 		     struct rngq_draw *draw);
 void rngq_bucket_give_back(struct rngq_bucket *bucket,
 			   const struct rngq_draw *draw, u64 bytes);
+u64 rngq_bucket_outlook(const struct rngq_bucket *bucket, u64 now_ns,
+			u64 within_ns);
 
 /**
  * rngq_bucket_refill() - bring a bucket up to date

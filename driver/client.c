@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "crng.h"
 #include "stats.h"
+#include "total.h"
 
 #include <linux/atomic.h>
 #include <linux/cred.h>
@@ -34,6 +35,23 @@ static void end_throttle(struct rngq_client *client, u64 at_ns)
 	rngq_stats_add(RNGQ_STAT_THROTTLED_NS, lasted_ns);
 }
 
+/* What may be read, of its own bucket and the host's. */
+static u64 available_bytes(struct rngq_client *client)
+{
+	u64 own_bytes = rngq_bucket_available(&client->bucket);
+
+	return own_bytes ? min(own_bytes, rngq_total_available(&client->turn)) : 0;
+}
+
+/* The same, and if it is the host's that is in the way, get in line there. */
+static u64 available_or_line_up(struct rngq_client *client)
+{
+	u64 own_bytes = rngq_bucket_available(&client->bucket);
+
+	return own_bytes ? min(own_bytes, rngq_total_line_up(&client->turn,
+							     &client->bucket)) : 0;
+}
+
 /* Bring the bucket up to date; a refill ends the wait for it when it was due */
 static void refresh(struct rngq_client *client, u64 now_ns)
 {
@@ -44,7 +62,8 @@ static void refresh(struct rngq_client *client, u64 now_ns)
 	if (now_ns < due_ns)
 		return;
 	rngq_bucket_refill(&client->bucket, now_ns);
-	end_throttle(client, due_ns);
+	if (available_bytes(client))
+		end_throttle(client, due_ns);
 }
 
 static bool has_waiters(struct rngq_client *client)
@@ -55,14 +74,17 @@ static bool has_waiters(struct rngq_client *client)
 	return waitqueue_active(&client->wait);
 }
 
-/* Arm the timer for the next refill. */
-static void arm(struct rngq_client *client)
+/* If its own bucket is what is waited for, arm the timer for the refill. */
+static void await_refill(struct rngq_client *client)
 {
 	ktime_t refill = ns_to_ktime(client->bucket.refill_ns);
 
 	lockdep_assert_held(&client->wait.lock);
 
-	if (client->bucket.refill_ns == RNGQ_NEVER)
+	if (rngq_bucket_available(&client->bucket))
+		return;
+	rngq_bucket_await(&client->bucket);
+	if (!has_waiters(client))
 		return;
 	/* Programs that poll again and again find it armed already. */
 	if (hrtimer_is_queued(&client->timer) &&
@@ -72,47 +94,50 @@ static void arm(struct rngq_client *client)
 }
 
 /*
- * If there is nothing to read, note that somebody found it so, and see to it
+ * What may be read; if nothing, note that somebody found it so, and see to it
  * that whoever is on the wait queue will be woken.
  */
-static bool readable_or_arm(struct rngq_client *client, u64 *now_ns)
+static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 {
+	u64 bytes;
+
 	*now_ns = ktime_get_ns();
 	refresh(client, *now_ns);
 
 	/* Asked once: it may become ready at any time. */
 	if (!rngq_crng_ready()) {
 		rngq_crng_watch();
-		return false;
+		return 0;
 	}
-	if (rngq_bucket_available(&client->bucket))
-		return true;
+	bytes = available_or_line_up(client);
+	if (bytes) {
+		end_throttle(client, *now_ns);
+		return bytes;
+	}
 
-	rngq_bucket_await(&client->bucket);
 	if (client->throttled_since_ns == RNGQ_NEVER) {
 		client->throttled_since_ns = *now_ns;
 		client->throttled++;
 		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
 	}
-	if (has_waiters(client))
-		arm(client);
-	return false;
+	await_refill(client);
+	return 0;
 }
 
-/* Something changed: wake those who wait, or arm the timer for them. */
+/* Something changed: wake those who wait, or see to it that they will be. */
 static void recheck(struct rngq_client *client, u64 now_ns)
 {
 	refresh(client, now_ns);
-	if (rngq_bucket_available(&client->bucket))
+	if (available_bytes(client))
 		end_throttle(client, now_ns);
 
 	/* Before the generator is ready nobody is woken: its watch does that. */
 	if (!has_waiters(client) || !rngq_crng_ready())
 		return;
-	if (rngq_bucket_available(&client->bucket))
+	if (available_or_line_up(client))
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 	else
-		arm(client);
+		await_refill(client);
 }
 
 static enum hrtimer_restart timer_expired(struct hrtimer *timer)
@@ -151,6 +176,7 @@ struct rngq_client *rngq_client_create(void)
 	init_waitqueue_head(&client->wait);
 	hrtimer_setup(&client->timer, timer_expired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
+	rngq_turn_init(&client->turn);
 	client->throttled_since_ns = RNGQ_NEVER;
 	return client;
 }
@@ -196,26 +222,15 @@ void rngq_client_wait_all_freed(void)
 }
 
 /**
- * rngq_client_start() - fill a new client's bucket
- * @client: the client, with the quota that it shall have
- * @boot_bytes: its boot credit
- *
- * Context: Any; the registry's mutex is held.
- */
-void rngq_client_start(struct rngq_client *client, u64 boot_bytes)
-{
-	rngq_bucket_init(&client->bucket, &client->quota, boot_bytes);
-}
-
-/**
  * rngq_client_stop() - end a client's business
- * @client: the client; nobody reads, polls or changes it any more
+ * @client: the client, which nobody reads or polls any more
  *
  * Context: Process context, may sleep.
  */
 void rngq_client_stop(struct rngq_client *client)
 {
 	hrtimer_cancel(&client->timer);
+	rngq_total_leave(&client->turn);
 
 	/* A wait whose refill nobody came for has ended all the same. */
 	spin_lock_irq(&client->wait.lock);
@@ -223,37 +238,59 @@ void rngq_client_stop(struct rngq_client *client)
 	spin_unlock_irq(&client->wait.lock);
 }
 
-static int wait_until_readable(struct rngq_client *client, u64 *now_ns)
+/**
+ * rngq_client_bucket() - look into a client's bucket
+ * @client: the client
+ *
+ * Context: Process context.
+ * Return: A copy of it.
+ */
+struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
+{
+	struct rngq_bucket bucket;
+
+	spin_lock_irq(&client->wait.lock);
+	bucket = client->bucket;
+	spin_unlock_irq(&client->wait.lock);
+	return bucket;
+}
+
+static int wait_until_available(struct rngq_client *client, u64 *available,
+				u64 *now_ns)
 {
 	DECLARE_WAITQUEUE(wait, current);
 	int err = 0;
 
-	if (readable_or_arm(client, now_ns))
-		return 0;
-
 	/* At the head, so that no exclusive poller takes the wake-up away. */
 	__add_wait_queue(&client->wait, &wait);
-	while (!err && !readable_or_arm(client, now_ns))
+	while (!err) {
+		*available = available_or_await(client, now_ns);
+		if (*available)
+			break;
 		err = do_wait_intr_irq(&client->wait, &wait);
+	}
 	__remove_wait_queue(&client->wait, &wait);
 	__set_current_state(TASK_RUNNING);
 	return err;
 }
 
-static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
-		struct rngq_draw *draw)
+/* Take from both buckets; another client may be quicker at the host's. */
+static u64 take(struct rngq_client *client, u64 want_bytes, u64 now_ns,
+		struct rngq_taken *taken)
 {
-	u64 bytes = rngq_bucket_take(&client->bucket, want_bytes, now_ns, draw);
+	u64 bytes = min(want_bytes, rngq_bucket_available(&client->bucket));
+
+	bytes = rngq_total_take(&client->turn, bytes, &taken->total);
+	if (!bytes)
+		return 0;
+	rngq_bucket_take(&client->bucket, bytes, now_ns, &taken->own);
 
 	/*
 	 * An edge-triggered poller may stop here, without having seen that
 	 * there is nothing left, and wait for the edge.
 	 */
-	if (has_waiters(client) &&
-	    !rngq_bucket_available(&client->bucket)) {
-		rngq_bucket_await(&client->bucket);
-		arm(client);
-	}
+	if (has_waiters(client) && !available_or_line_up(client))
+		await_refill(client);
 	return bytes;
 }
 
@@ -262,7 +299,7 @@ static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
  * @client: the client
  * @want_bytes: how many at the most, at least 1
  * @nowait: don't sleep
- * @draw: where the bytes came from, for rngq_client_give_back()
+ * @taken: where the bytes came from, for rngq_client_give_back()
  * @available: what there was, these bytes included: the most that the whole
  *	read may return, or RNGQ_MAX
  *
@@ -271,39 +308,43 @@ static u64 take(struct rngq_client *client, size_t want_bytes, u64 now_ns,
  * nothing and @nowait; -ERESTARTSYS if a signal came before there was.
  */
 ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			 bool nowait, struct rngq_draw *draw,
+			 bool nowait, struct rngq_taken *taken,
 			 u64 *available)
 {
-	ssize_t ret;
+	u64 bytes = 0;
 	u64 now_ns;
+	int err;
 
 	spin_lock_irq(&client->wait.lock);
-	if (nowait)
-		ret = readable_or_arm(client, &now_ns) ? 0 : -EAGAIN;
-	else
-		ret = wait_until_readable(client, &now_ns);
-	if (!ret) {
-		*available = rngq_bucket_available(&client->bucket);
-		ret = take(client, want_bytes, now_ns, draw);
-	} else if (!has_waiters(client)) {
-		/* Nobody waits (any more). A timer that runs now does no harm. */
+	do {
+		*available = available_or_await(client, &now_ns);
+		if (*available)
+			err = 0;
+		else if (nowait)
+			err = -EAGAIN;
+		else
+			err = wait_until_available(client, available, &now_ns);
+		if (!err)
+			bytes = take(client, want_bytes, now_ns, taken);
+	} while (!err && !bytes);
+	/* Nobody waits (any more)? A timer that runs now does no harm. */
+	if (err && !has_waiters(client))
 		hrtimer_try_to_cancel(&client->timer);
-	}
 	spin_unlock_irq(&client->wait.lock);
-	return ret;
+	return err ? err : bytes;
 }
 
 /**
  * rngq_client_take_more() - take further bytes of a read
  * @client: the client
  * @want_bytes: how many at the most
- * @draw: where the bytes came from, for rngq_client_give_back()
+ * @taken: where the bytes came from, for rngq_client_give_back()
  *
  * Context: Process context, does not sleep.
- * Return: How many bytes may be delivered; 0 if the bucket is empty.
+ * Return: How many bytes may be delivered; 0 if there are none.
  */
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
-			     struct rngq_draw *draw)
+			     struct rngq_taken *taken)
 {
 	size_t bytes;
 	u64 now_ns;
@@ -311,7 +352,7 @@ size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 	spin_lock_irq(&client->wait.lock);
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
-	bytes = take(client, want_bytes, now_ns, draw);
+	bytes = take(client, want_bytes, now_ns, taken);
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
 }
@@ -319,20 +360,21 @@ size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 /**
  * rngq_client_give_back() - give back what could not be delivered
  * @client: the client
- * @draw: where it came from
- * @bytes: how many bytes of @draw were not delivered
+ * @taken: where it came from
+ * @bytes: how many bytes of @taken were not delivered
  *
  * Context: Process context, does not sleep.
  */
 void rngq_client_give_back(struct rngq_client *client,
-			   const struct rngq_draw *draw, size_t bytes)
+			   const struct rngq_taken *taken, size_t bytes)
 {
 	u64 now_ns;
 
 	spin_lock_irq(&client->wait.lock);
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
-	rngq_bucket_give_back(&client->bucket, draw, bytes);
+	rngq_bucket_give_back(&client->bucket, &taken->own, bytes);
+	rngq_total_give_back(&taken->total, bytes);
 	recheck(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
 }
@@ -371,7 +413,7 @@ __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
 	poll_wait(file, &client->wait, table);
 
 	spin_lock_irq(&client->wait.lock);
-	if (readable_or_arm(client, &now_ns))
+	if (available_or_await(client, &now_ns))
 		events = EPOLLIN | EPOLLRDNORM;
 	spin_unlock_irq(&client->wait.lock);
 	return events;

@@ -2,12 +2,13 @@
 /*
  * A client: one open file description on /dev/rngquota.
  *
- * It has a bucket, counters, a queue of those who wait for the next refill,
- * and a timer that is armed only while somebody does. device.c makes one at
- * open() and ends it at the last close(); registry.c decides what its quota
- * is; client_sysfs.c shows it to users. None of them touches the bucket: that
- * is done here, under the wait queue's own lock, so that nothing can change
- * between finding nothing and going to sleep.
+ * It has a bucket, a place in line for the host's (total.h), counters, a queue
+ * of those who wait, and a timer that is armed only while somebody waits for
+ * the next refill. device.c makes one at open() and ends it at the last
+ * close(); registry.c decides what its quota is and what its bucket starts
+ * with; client_sysfs.c shows it to users. From then on nobody touches the
+ * bucket but the code here, under the wait queue's own lock, so that nothing
+ * can change between finding nothing and going to sleep.
  *
  * Who waits: a reader that sleeps in here, and whoever hangs on the wait queue
  * through poll, which with epoll is all the time. A wake-up is sent only when
@@ -32,6 +33,9 @@
 
 #include "bucket.h"
 #include "quota.h"
+#include "turns.h"
+
+struct rngq_process;
 
 /**
  * struct rngq_counters - what a client has done
@@ -47,16 +51,27 @@ struct rngq_counters {
 	u64 throttled_ns;
 };
 
+/**
+ * struct rngq_taken - where the bytes of a read came from
+ * @own:	in the client's bucket
+ * @total:	in the host's
+ */
+struct rngq_taken {
+	struct rngq_draw own;
+	struct rngq_draw total;
+};
+
 /*
  * Who guards a field:
  *
  * I: set before the client is known to others, and never again
  * R: the registry's mutex (registry.c)
  * L: wait.lock, which timers take, so with interrupts off
+ * T: the lock of the host's bucket (total.c)
  * K: the kobject's reference count
  * A: atomic; readers add to it without a lock
  *
- * R is taken before L.
+ * R is taken before L, and L before T.
  */
 struct rngq_client {
 	struct kobject kobj;		/* K */
@@ -68,10 +83,12 @@ struct rngq_client {
 	struct list_head node;		/* R: in the registry */
 	struct rngq_quota quota;	/* R: as in force */
 	unsigned long overrides;	/* R: a bit a setting of its own */
+	struct rngq_process *process;	/* R: who opened it; NULL: closed */
 
 	wait_queue_head_t wait;
 	struct hrtimer timer;		/* L: when it is armed, and for when */
 	struct rngq_bucket bucket;	/* L */
+	struct rngq_turn turn;		/* T: its place at the host's bucket */
 	u64 throttled;			/* L: waits for a refill */
 	u64 throttled_ns;		/* L: how long those lasted that ended */
 	u64 throttled_since_ns;		/* L: RNGQ_NEVER: it is not */
@@ -81,19 +98,19 @@ struct rngq_client {
 };
 
 struct rngq_client *rngq_client_create(void);
-void rngq_client_start(struct rngq_client *client, u64 boot_bytes);
 void rngq_client_stop(struct rngq_client *client);
+struct rngq_bucket rngq_client_bucket(struct rngq_client *client);
 void rngq_client_put(struct rngq_client *client);
 void rngq_client_release(struct kobject *kobj);
 void rngq_client_wait_all_freed(void);
 
 ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			 bool nowait, struct rngq_draw *draw,
+			 bool nowait, struct rngq_taken *taken,
 			 u64 *available);
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
-			     struct rngq_draw *draw);
+			     struct rngq_taken *taken);
 void rngq_client_give_back(struct rngq_client *client,
-			   const struct rngq_draw *draw, size_t bytes);
+			   const struct rngq_taken *taken, size_t bytes);
 void rngq_client_delivered(struct rngq_client *client, size_t bytes);
 __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
 			  poll_table *table);

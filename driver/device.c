@@ -42,7 +42,9 @@ static int rngq_open(struct inode *inode, struct file *file)
 	if (!client)
 		return -ENOMEM;
 
-	rngq_registry_add(client);
+	err = rngq_registry_add(client);
+	if (err)
+		goto err_put;
 	err = rngq_client_sysfs_add(client, folder);
 	if (err)
 		goto err_remove;
@@ -55,6 +57,7 @@ static int rngq_open(struct inode *inode, struct file *file)
 
 err_remove:
 	rngq_registry_remove(client);
+err_put:
 	rngq_client_put(client);
 	return err;
 }
@@ -63,9 +66,9 @@ static int rngq_release(struct inode *inode, struct file *file)
 {
 	struct rngq_client *client = file->private_data;
 
+	rngq_client_stop(client);
 	rngq_registry_remove(client);
 	rngq_client_sysfs_remove(client);
-	rngq_client_stop(client);
 	rngq_client_put(client);
 	return 0;
 }
@@ -91,30 +94,30 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	size_t delivered = 0;
 	u8 small[SMALL_READ_BYTES];
 	size_t size = sizeof(small);
-	struct rngq_draw draw;
+	struct rngq_taken taken;
 	u8 *page = NULL;
 	u8 *buf = small;
 	u64 available;
-	ssize_t taken;
+	ssize_t bytes;
 
 	if (!asked)
 		return 0;
 
-	taken = rngq_client_take(client, min(asked, size), nowait, &draw,
+	bytes = rngq_client_take(client, min(asked, size), nowait, &taken,
 				 &available);
-	if (taken < 0)
-		return taken;
+	if (bytes < 0)
+		return bytes;
 	/* However long it takes: no refill in between makes this read longer. */
 	asked = min_t(u64, asked, available);
 
 	do {
 		size_t copied;
 
-		get_random_bytes(buf, taken);
-		copied = copy_to_iter(buf, taken, to);
+		get_random_bytes(buf, bytes);
+		copied = copy_to_iter(buf, bytes, to);
 		delivered += copied;
-		if (copied < taken) {
-			rngq_client_give_back(client, &draw, taken - copied);
+		if (copied < bytes) {
+			rngq_client_give_back(client, &taken, bytes - copied);
 			break;
 		}
 		if (delivered == asked)
@@ -132,10 +135,10 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			buf = page;
 			size = PAGE_SIZE;
 		}
-		taken = rngq_client_take_more(client,
+		bytes = rngq_client_take_more(client,
 					      min(asked - delivered, size),
-					      &draw);
-	} while (taken);
+					      &taken);
+	} while (bytes);
 
 	memzero_explicit(small, min(asked, sizeof(small)));
 	if (page) {

@@ -6,19 +6,24 @@
  *
  *	quota		a quota, and the values that users may write into it
  *	bucket		what may be read now: pure arithmetic
+ *	turns		who gets what of a bucket that all share: pure, too
+ *	process		what a process's next client starts with: pure, too
  *	stats		what all clients together have done
  *	crng		is the generator initialized, and who wakes waiters
+ *	total		the host's bucket, its timer, and who deals and wakes
  *	client		one open file: bucket, counters, waiting and waking
  *	client_sysfs	its folder, clients/<id>/
- *	registry	all clients, and which quota each has
- *	sysfs		default/, stats/ and clients/
+ *	process_table	which process is which, and when to forget one
+ *	registry	all clients, which quota each has, and how many may be
+ *	sysfs		default/, total/, limits/, stats/ and clients/
  *	device		/dev/rngquota and its file operations
  *	main		module parameters, loading and unloading
  *
- * A read goes device, client, bucket; a written setting goes sysfs or
- * client_sysfs, registry, client, bucket. Two locks: the registry's mutex for
- * who has which quota, then each client's own for what it may read. The way
- * back is short: crng has the registry recheck its clients once.
+ * A read goes device, client, bucket, and total if it limits; a written setting
+ * goes sysfs or client_sysfs, registry, client or total, bucket. Three locks:
+ * the registry's mutex for who has which quota, then each client's own for what
+ * it may read, then total's for what all may. There are two ways back: crng has
+ * the registry recheck all clients once, total has each rechecked at its turn.
  */
 #include "client.h"
 #include "crng.h"
@@ -30,34 +35,32 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 
-static struct rngq_quota quota = {
-	.rate_bytes = 1024,
-	.period_ms = 1000,
-	.burst_bytes = 0,
-};
-
-static u64 boot_bytes;
-
-/* A module parameter: which setting, and where its value goes. */
-struct setting_param {
-	enum rngq_setting setting;
-	u64 *value;
+/* The value of each setting at load: these, or what a parameter says. */
+static u64 at_load[RNGQ_NR_SETTINGS] = {
+	[RNGQ_RATE_BYTES] = 1024,
+	[RNGQ_PERIOD_MS] = 1000,
+	[RNGQ_BURST_BYTES] = 0,
+	[RNGQ_BOOT_BYTES] = 0,
+	[RNGQ_TOTAL_RATE_BYTES] = RNGQ_MAX,
+	[RNGQ_TOTAL_PERIOD_MS] = 1000,
+	[RNGQ_TOTAL_BURST_BYTES] = 0,
+	[RNGQ_MAX_CLIENTS] = 16384,
+	[RNGQ_MAX_CLIENTS_PER_PROCESS] = 8,
 };
 
 static int setting_param_set(const char *text, const struct kernel_param *kp)
 {
-	const struct setting_param *param = kp->arg;
+	u64 *value = kp->arg;
 
 	/* The loader names the parameter in the log, but knows only -EINVAL. */
-	return rngq_setting_parse(param->setting, text, param->value) ?
-		-EINVAL : 0;
+	return rngq_setting_parse(value - at_load, text, value) ? -EINVAL : 0;
 }
 
 static int setting_param_get(char *page, const struct kernel_param *kp)
 {
-	const struct setting_param *param = kp->arg;
+	const u64 *value = kp->arg;
 
-	return rngq_setting_emit(page, *param->value);
+	return rngq_setting_emit(page, *value);
 }
 
 static const struct kernel_param_ops setting_param_ops = {
@@ -65,40 +68,49 @@ static const struct kernel_param_ops setting_param_ops = {
 	.get = setting_param_get,
 };
 
-static struct setting_param rate_bytes_param = {
-	RNGQ_RATE_BYTES, &quota.rate_bytes
-};
-
-module_param_cb(rate_bytes, &setting_param_ops, &rate_bytes_param, 0444);
+module_param_cb(rate_bytes, &setting_param_ops,
+		&at_load[RNGQ_RATE_BYTES], 0444);
 MODULE_PARM_DESC(rate_bytes,
 		 "bytes a period that each client gets, or max (default: 1024)");
-
-static struct setting_param period_ms_param = {
-	RNGQ_PERIOD_MS, &quota.period_ms
-};
-
-module_param_cb(period_ms, &setting_param_ops, &period_ms_param, 0444);
+module_param_cb(period_ms, &setting_param_ops, &at_load[RNGQ_PERIOD_MS], 0444);
 MODULE_PARM_DESC(period_ms, "length of a period in ms (default: 1000)");
-
-static struct setting_param burst_bytes_param = {
-	RNGQ_BURST_BYTES, &quota.burst_bytes
-};
-
-module_param_cb(burst_bytes, &setting_param_ops, &burst_bytes_param, 0444);
+module_param_cb(burst_bytes, &setting_param_ops,
+		&at_load[RNGQ_BURST_BYTES], 0444);
 MODULE_PARM_DESC(burst_bytes, "unspent bytes carried over (default: 0)");
-
-static struct setting_param boot_bytes_param = {
-	RNGQ_BOOT_BYTES, &boot_bytes
-};
-
-module_param_cb(boot_bytes, &setting_param_ops, &boot_bytes_param, 0444);
+module_param_cb(boot_bytes, &setting_param_ops,
+		&at_load[RNGQ_BOOT_BYTES], 0444);
 MODULE_PARM_DESC(boot_bytes,
-		 "bytes that a new client gets once, on top (default: 0)");
+		 "bytes that a process gets once, on top (default: 0)");
+module_param_cb(total_rate_bytes, &setting_param_ops,
+		&at_load[RNGQ_TOTAL_RATE_BYTES], 0444);
+MODULE_PARM_DESC(total_rate_bytes,
+		 "bytes a period that all clients get together, or max (default: max)");
+module_param_cb(total_period_ms, &setting_param_ops,
+		&at_load[RNGQ_TOTAL_PERIOD_MS], 0444);
+MODULE_PARM_DESC(total_period_ms,
+		 "length of that period in ms (default: 1000)");
+module_param_cb(total_burst_bytes, &setting_param_ops,
+		&at_load[RNGQ_TOTAL_BURST_BYTES], 0444);
+MODULE_PARM_DESC(total_burst_bytes,
+		 "unspent bytes of all that are carried over (default: 0)");
+module_param_cb(max_clients, &setting_param_ops,
+		&at_load[RNGQ_MAX_CLIENTS], 0444);
+MODULE_PARM_DESC(max_clients,
+		 "clients that there may be, or max (default: 16384)");
+module_param_cb(max_clients_per_process, &setting_param_ops,
+		&at_load[RNGQ_MAX_CLIENTS_PER_PROCESS], 0444);
+MODULE_PARM_DESC(max_clients_per_process,
+		 "clients that one process may have, or max (default: 8)");
 
 static int __init rngq_init(void)
 {
-	rngq_registry_init(&quota, boot_bytes);
-	return rngq_device_register();
+	int err;
+
+	rngq_registry_init(at_load);
+	err = rngq_device_register();
+	if (err)
+		rngq_registry_stop();
+	return err;
 }
 
 static void __exit rngq_exit(void)
@@ -106,6 +118,7 @@ static void __exit rngq_exit(void)
 	rngq_device_unregister();
 	rngq_crng_stop();
 	rngq_client_wait_all_freed();
+	rngq_registry_stop();
 }
 
 module_init(rngq_init);

@@ -21,10 +21,17 @@ static const struct {
 	u64 max;
 	bool takes_max;
 } settings[] = {
-	[RNGQ_RATE_BYTES]  = { "rate_bytes",  1, BIT_ULL(40), true },
-	[RNGQ_PERIOD_MS]   = { "period_ms",   1, U32_MAX },
-	[RNGQ_BURST_BYTES] = { "burst_bytes", 0, BIT_ULL(40) },
-	[RNGQ_BOOT_BYTES]  = { "boot_bytes",  0, BIT_ULL(40) },
+	[RNGQ_RATE_BYTES]	 = { "rate_bytes",  1, BIT_ULL(40), true },
+	[RNGQ_PERIOD_MS]	 = { "period_ms",   1, U32_MAX },
+	[RNGQ_BURST_BYTES]	 = { "burst_bytes", 0, BIT_ULL(40) },
+	[RNGQ_BOOT_BYTES]	 = { "boot_bytes",  0, BIT_ULL(40) },
+	[RNGQ_TOTAL_RATE_BYTES]	 = { "total_rate_bytes",  1, BIT_ULL(40), true },
+	[RNGQ_TOTAL_PERIOD_MS]	 = { "total_period_ms",   1, U32_MAX },
+	[RNGQ_TOTAL_BURST_BYTES] = { "total_burst_bytes", 0, BIT_ULL(40) },
+	[RNGQ_MAX_CLIENTS]	 = { "max_clients", 1, BIT_ULL(20), true },
+	[RNGQ_MAX_CLIENTS_PER_PROCESS] = {
+		"max_clients_per_process", 1, BIT_ULL(20), true
+	},
 };
 
 /**

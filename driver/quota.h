@@ -21,6 +21,12 @@
  * @RNGQ_PERIOD_MS:	length of a period in milliseconds
  * @RNGQ_BURST_BYTES:	unspent bytes carried over, on top of the rate
  * @RNGQ_BOOT_BYTES:	bytes that a client may read once, on top of its bucket
+ * @RNGQ_TOTAL_RATE_BYTES: the rate of all clients together, or RNGQ_MAX
+ * @RNGQ_TOTAL_PERIOD_MS: its period in milliseconds
+ * @RNGQ_TOTAL_BURST_BYTES: its burst
+ * @RNGQ_MAX_CLIENTS:	clients that there may be, or RNGQ_MAX
+ * @RNGQ_MAX_CLIENTS_PER_PROCESS: those of one process, or RNGQ_MAX
+ * @RNGQ_NR_SETTINGS:	how many settings there are
  * @RNGQ_QUOTA_SETTINGS: how many of them, from the first, make up a quota
  */
 enum rngq_setting {
@@ -29,6 +35,12 @@ enum rngq_setting {
 	RNGQ_BURST_BYTES,
 	RNGQ_QUOTA_SETTINGS,
 	RNGQ_BOOT_BYTES = RNGQ_QUOTA_SETTINGS,
+	RNGQ_TOTAL_RATE_BYTES,
+	RNGQ_TOTAL_PERIOD_MS,
+	RNGQ_TOTAL_BURST_BYTES,
+	RNGQ_MAX_CLIENTS,
+	RNGQ_MAX_CLIENTS_PER_PROCESS,
+	RNGQ_NR_SETTINGS,
 };
 
 /**

@@ -8,7 +8,11 @@
  * it under the mutex of all misc devices: whoever holds it waits for nothing
  * that a user controls.
  *
- * What bounds all clients together, or those of one process, belongs here.
+ * The registry also bounds how many clients there are, in all and of one
+ * process, and remembers each process while it lives (process.h), so that a
+ * client's bucket and overrides outlast its closing and opening again. The
+ * values of all settings that are not one client's are kept here; those of the
+ * host's bucket are handed on to total.c.
  */
 #ifndef RNGQUOTA_REGISTRY_H
 #define RNGQUOTA_REGISTRY_H
@@ -19,13 +23,14 @@
 
 struct rngq_client;
 
-void rngq_registry_init(const struct rngq_quota *quota, u64 boot_bytes);
-void rngq_registry_add(struct rngq_client *client);
+void rngq_registry_init(const u64 *at_load);
+void rngq_registry_stop(void);
+int rngq_registry_add(struct rngq_client *client);
 void rngq_registry_remove(struct rngq_client *client);
 u64 rngq_registry_nr_clients(void);
 
-u64 rngq_registry_default(enum rngq_setting setting);
-void rngq_registry_set_default(enum rngq_setting setting, u64 value);
+u64 rngq_registry_get(enum rngq_setting setting);
+void rngq_registry_set(enum rngq_setting setting, u64 value);
 unsigned long rngq_registry_quota(struct rngq_client *client,
 				  struct rngq_quota *quota);
 void rngq_registry_override(struct rngq_client *client,

@@ -18,6 +18,7 @@
  * @RNGQ_STAT_READS:		reads that returned at least one byte
  * @RNGQ_STAT_THROTTLED:	waits for a refill
  * @RNGQ_STAT_THROTTLED_NS:	how long they lasted, in nanoseconds
+ * @RNGQ_STAT_REFUSED:		opens that a limit refused
  * @RNGQ_NR_STATS:		how many there are
  */
 enum rngq_stat {
@@ -26,6 +27,7 @@ enum rngq_stat {
 	RNGQ_STAT_READS,
 	RNGQ_STAT_THROTTLED,
 	RNGQ_STAT_THROTTLED_NS,
+	RNGQ_STAT_REFUSED,
 	RNGQ_NR_STATS,
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device's own folders: default/, stats/ and clients/.
+ * The device's own folders: default/, total/, limits/, stats/ and clients/.
  */
 #include "sysfs.h"
 #include "quota.h"
@@ -15,23 +15,23 @@
 #include <linux/sysfs.h>
 #include <linux/time64.h>
 
-struct default_attribute {
+struct setting_attribute {
 	struct device_attribute attr;
 	enum rngq_setting setting;
 };
 
 static enum rngq_setting to_setting(struct device_attribute *attr)
 {
-	return container_of(attr, struct default_attribute, attr)->setting;
+	return container_of(attr, struct setting_attribute, attr)->setting;
 }
 
-static ssize_t default_show(struct device *dev, struct device_attribute *attr,
+static ssize_t setting_show(struct device *dev, struct device_attribute *attr,
 			    char *page)
 {
-	return rngq_setting_emit(page, rngq_registry_default(to_setting(attr)));
+	return rngq_setting_emit(page, rngq_registry_get(to_setting(attr)));
 }
 
-static ssize_t default_store(struct device *dev, struct device_attribute *attr,
+static ssize_t setting_store(struct device *dev, struct device_attribute *attr,
 			     const char *text, size_t len)
 {
 	u64 value;
@@ -42,20 +42,27 @@ static ssize_t default_store(struct device *dev, struct device_attribute *attr,
 	err = rngq_setting_parse(to_setting(attr), text, &value);
 	if (err)
 		return err;
-	rngq_registry_set_default(to_setting(attr), value);
+	rngq_registry_set(to_setting(attr), value);
 	return len;
 }
 
-#define DEFAULT_ATTRIBUTE(_name, _setting)				\
-	static struct default_attribute default_attr_##_name = {	\
-		.attr = __ATTR(_name, 0644, default_show, default_store),	\
+#define SETTING_ATTRIBUTE(_folder, _name, _setting)			\
+	static struct setting_attribute _folder##_attr_##_name = {	\
+		.attr = __ATTR(_name, 0644, setting_show, setting_store),	\
 		.setting = _setting,					\
 	}
 
-DEFAULT_ATTRIBUTE(rate_bytes, RNGQ_RATE_BYTES);
-DEFAULT_ATTRIBUTE(period_ms, RNGQ_PERIOD_MS);
-DEFAULT_ATTRIBUTE(burst_bytes, RNGQ_BURST_BYTES);
-DEFAULT_ATTRIBUTE(boot_bytes, RNGQ_BOOT_BYTES);
+SETTING_ATTRIBUTE(default, rate_bytes, RNGQ_RATE_BYTES);
+SETTING_ATTRIBUTE(default, period_ms, RNGQ_PERIOD_MS);
+SETTING_ATTRIBUTE(default, burst_bytes, RNGQ_BURST_BYTES);
+SETTING_ATTRIBUTE(default, boot_bytes, RNGQ_BOOT_BYTES);
+
+SETTING_ATTRIBUTE(total, rate_bytes, RNGQ_TOTAL_RATE_BYTES);
+SETTING_ATTRIBUTE(total, period_ms, RNGQ_TOTAL_PERIOD_MS);
+SETTING_ATTRIBUTE(total, burst_bytes, RNGQ_TOTAL_BURST_BYTES);
+
+SETTING_ATTRIBUTE(limits, max_clients, RNGQ_MAX_CLIENTS);
+SETTING_ATTRIBUTE(limits, max_clients_per_process, RNGQ_MAX_CLIENTS_PER_PROCESS);
 
 static struct attribute *default_attrs[] = {
 	&default_attr_rate_bytes.attr.attr,
@@ -68,6 +75,29 @@ static struct attribute *default_attrs[] = {
 static const struct attribute_group default_group = {
 	.name = "default",
 	.attrs = default_attrs,
+};
+
+static struct attribute *total_attrs[] = {
+	&total_attr_rate_bytes.attr.attr,
+	&total_attr_period_ms.attr.attr,
+	&total_attr_burst_bytes.attr.attr,
+	NULL
+};
+
+static const struct attribute_group total_group = {
+	.name = "total",
+	.attrs = total_attrs,
+};
+
+static struct attribute *limits_attrs[] = {
+	&limits_attr_max_clients.attr.attr,
+	&limits_attr_max_clients_per_process.attr.attr,
+	NULL
+};
+
+static const struct attribute_group limits_group = {
+	.name = "limits",
+	.attrs = limits_attrs,
 };
 
 struct stats_attribute {
@@ -94,6 +124,7 @@ STATS_ATTRIBUTE(opens, RNGQ_STAT_OPENS);
 STATS_ATTRIBUTE(bytes, RNGQ_STAT_BYTES);
 STATS_ATTRIBUTE(reads, RNGQ_STAT_READS);
 STATS_ATTRIBUTE(throttled, RNGQ_STAT_THROTTLED);
+STATS_ATTRIBUTE(refused, RNGQ_STAT_REFUSED);
 
 static ssize_t clients_show(struct device *dev, struct device_attribute *attr,
 			    char *page)
@@ -118,6 +149,7 @@ static struct attribute *stats_attrs[] = {
 	&stats_attr_reads.attr.attr,
 	&stats_attr_throttled.attr.attr,
 	&dev_attr_throttled_ms.attr,
+	&stats_attr_refused.attr.attr,
 	NULL
 };
 
@@ -128,6 +160,8 @@ static const struct attribute_group stats_group = {
 
 const struct attribute_group *rngq_sysfs_groups[] = {
 	&default_group,
+	&total_group,
+	&limits_group,
 	&stats_group,
 	NULL
 };

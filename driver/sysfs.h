@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The device's own folders: default/, stats/ and clients/, in which each
- * client has one (client_sysfs.h).
+ * The device's own folders: default/, total/, limits/, stats/, and clients/, in
+ * which each client has one (client_sysfs.h).
  *
- * default/ and stats/ come and go with the device. clients/ is a kobject and
- * can be made only once the device is there, so a first open() may come
- * before it and waits for it.
+ * The others come and go with the device. clients/ is a kobject and can be made
+ * only once the device is there, so a first open() may come before it and waits
+ * for it.
  */
 #ifndef RNGQUOTA_SYSFS_H
 #define RNGQUOTA_SYSFS_H

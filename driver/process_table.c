@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which process is which, and when to forget one.
+ */
+#include "process_table.h"
+#include "process.h"
+
+#include <linux/atomic.h>
+#include <linux/hashtable.h>
+#include <linux/list.h>
+#include <linux/pid.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#define TABLE_BITS	10
+
+struct entry {
+	struct rngq_process process;
+	struct pid *pid;
+	struct hlist_node node;
+	struct list_head idle;		/* empty while it has clients */
+};
+
+static DEFINE_HASHTABLE(processes, TABLE_BITS);
+
+/* Processes without clients. */
+static LIST_HEAD(idle_entries);
+
+static void forget(struct entry *entry)
+{
+	hash_del(&entry->node);
+	list_del(&entry->idle);
+	put_pid(entry->pid);
+	kfree(entry);
+}
+
+/* Is a process past the point where it could open anything? */
+static bool is_gone(const struct entry *entry)
+{
+	struct task_struct *leader;
+	bool gone;
+
+	rcu_read_lock();
+	leader = pid_task(entry->pid, PIDTYPE_TGID);
+	gone = !leader || !atomic_read(&leader->signal->live);
+	rcu_read_unlock();
+	return gone;
+}
+
+/**
+ * rngq_process_table_find() - find a process, or take it in
+ * @pid: its thread group
+ *
+ * Context: Process context, may sleep; the registry's mutex is held. Unless
+ * the process gets a client, rngq_process_table_settle() is to be called.
+ * Return: What is remembered of it, or NULL: no memory.
+ */
+struct rngq_process *rngq_process_table_find(struct pid *pid)
+{
+	struct entry *entry;
+
+	hash_for_each_possible(processes, entry, node, (unsigned long)pid) {
+		if (entry->pid == pid) {
+			list_del_init(&entry->idle);
+			return &entry->process;
+		}
+	}
+
+	entry = kzalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT);
+	if (!entry)
+		return NULL;
+	entry->pid = get_pid(pid);
+	INIT_LIST_HEAD(&entry->idle);
+	hash_add(processes, &entry->node, (unsigned long)pid);
+	return &entry->process;
+}
+
+/**
+ * rngq_process_table_settle() - see whether a process is to be forgotten
+ * @process: the process, which may have no clients any more; don't use it
+ *	afterwards unless it has
+ *
+ * Context: Process context; the registry's mutex is held.
+ * Return: Whether it has none, but lives: the table is to be swept later.
+ */
+bool rngq_process_table_settle(struct rngq_process *process)
+{
+	struct entry *entry = container_of(process, struct entry, process);
+
+	if (process->nr_clients)
+		return false;
+	list_add_tail(&entry->idle, &idle_entries);
+	if (process->known && !is_gone(entry))
+		return true;
+	forget(entry);
+	return false;
+}
+
+/**
+ * rngq_process_table_sweep() - forget processes that are gone
+ *
+ * Context: Process context, may sleep; the registry's mutex is held.
+ * Return: Whether there was one.
+ */
+bool rngq_process_table_sweep(void)
+{
+	struct entry *entry, *next;
+	bool found = false;
+
+	list_for_each_entry_safe(entry, next, &idle_entries, idle) {
+		if (is_gone(entry)) {
+			forget(entry);
+			found = true;
+		}
+		cond_resched();
+	}
+	return found;
+}
+
+/**
+ * rngq_process_table_has_idle() - is there anything to sweep?
+ *
+ * Context: Process context; the registry's mutex is held.
+ * Return: Whether the table has processes without clients.
+ */
+bool rngq_process_table_has_idle(void)
+{
+	return !list_empty(&idle_entries);
+}
+
+/**
+ * rngq_process_table_clear() - forget all processes
+ *
+ * Context: Process context, may sleep; there are no clients.
+ */
+void rngq_process_table_clear(void)
+{
+	struct entry *entry, *next;
+
+	list_for_each_entry_safe(entry, next, &idle_entries, idle)
+		forget(entry);
+}

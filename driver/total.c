@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The whole host: one bucket above those of all clients.
+ */
+#include "total.h"
+#include "client.h"
+#include "compat.h"
+
+#include <linux/hrtimer.h>
+#include <linux/kobject.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/workqueue.h>
+
+DEFINE_STATIC_KEY_FALSE(rngq_total_limits);
+
+/* Protects all below, and every client's turn; taken inside client->wait.lock. */
+static DEFINE_SPINLOCK(total_lock);
+static struct rngq_turns turns;
+static LIST_HEAD(to_wake);
+static struct hrtimer deal_timer;
+
+static void deal(struct work_struct *work);
+static DECLARE_WORK(deal_work, deal);
+
+/* Let the next deal come when it is due. To be called after each change. */
+static void schedule_deal(void)
+{
+	u64 next_ns = rngq_turns_next_ns(&turns);
+
+	lockdep_assert_held(&total_lock);
+
+	if (next_ns == RNGQ_NEVER)
+		return;
+	if (!next_ns) {
+		queue_work(system_highpri_wq, &deal_work);
+		return;
+	}
+	if (hrtimer_is_queued(&deal_timer) &&
+	    hrtimer_get_expires(&deal_timer) == ns_to_ktime(next_ns))
+		return;
+	hrtimer_start(&deal_timer, ns_to_ktime(next_ns), HRTIMER_MODE_ABS);
+}
+
+static enum hrtimer_restart deal_timer_expired(struct hrtimer *timer)
+{
+	queue_work(system_highpri_wq, &deal_work);
+	return HRTIMER_NORESTART;
+}
+
+/* The next client to be woken, with a reference to it. */
+static struct rngq_client *next_to_wake(void)
+{
+	struct rngq_client *client;
+	struct rngq_turn *turn;
+
+	turn = list_first_entry_or_null(&to_wake, struct rngq_turn, wake);
+	if (!turn)
+		return NULL;
+	list_del_init(&turn->wake);
+	/* Its file has not let go of it: before that it leaves the list. */
+	client = container_of(turn, struct rngq_client, turn);
+	kobject_get(&client->kobj);
+	return client;
+}
+
+static void deal(struct work_struct *work)
+{
+	struct rngq_client *client;
+
+	spin_lock_irq(&total_lock);
+	rngq_turns_deal(&turns, ktime_get_ns(), &to_wake);
+	while ((client = next_to_wake())) {
+		spin_unlock_irq(&total_lock);
+		rngq_client_recheck(client);
+		rngq_client_put(client);
+		cond_resched();
+		spin_lock_irq(&total_lock);
+	}
+	schedule_deal();
+	spin_unlock_irq(&total_lock);
+}
+
+static void set_limits(bool limits)
+{
+	if (limits)
+		static_branch_enable(&rngq_total_limits);
+	else
+		static_branch_disable(&rngq_total_limits);
+}
+
+/**
+ * rngq_total_init() - set up the host's bucket
+ * @quota: its quota
+ *
+ * Context: Process context, may sleep; before the first client.
+ */
+void rngq_total_init(const struct rngq_quota *quota)
+{
+	hrtimer_setup(&deal_timer, deal_timer_expired, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS);
+	rngq_turns_init(&turns, quota);
+	set_limits(quota->rate_bytes != RNGQ_MAX);
+}
+
+/**
+ * rngq_total_set_quota() - change the host's quota
+ * @quota: the new quota
+ *
+ * The caller rechecks every client afterwards. That wakes those who may read
+ * now; and as it takes each client's lock, nobody goes on who came by before
+ * there was a limit.
+ *
+ * Context: Process context, may sleep; calls don't overlap.
+ */
+void rngq_total_set_quota(const struct rngq_quota *quota)
+{
+	spin_lock_irq(&total_lock);
+	rngq_turns_set_quota(&turns, quota, ktime_get_ns());
+	schedule_deal();
+	spin_unlock_irq(&total_lock);
+	set_limits(quota->rate_bytes != RNGQ_MAX);
+}
+
+/**
+ * rngq_total_stop() - stop dealing
+ *
+ * Context: Process context, may sleep; there are no clients.
+ */
+void rngq_total_stop(void)
+{
+	hrtimer_cancel(&deal_timer);
+	cancel_work_sync(&deal_work);
+}
+
+/**
+ * rngq_total_leave() - give a client's place up, and its share
+ * @turn: the client's place, for which nobody asks any more
+ *
+ * Context: Process context.
+ */
+void rngq_total_leave(struct rngq_turn *turn)
+{
+	spin_lock_irq(&total_lock);
+	rngq_turns_leave(&turns, turn);
+	schedule_deal();
+	spin_unlock_irq(&total_lock);
+}
+
+/**
+ * __rngq_total_available() - rngq_total_available() where there may be a limit
+ * @turn: the client's place
+ *
+ * Context: The client's lock is held.
+ * Return: Bytes; RNGQ_MAX if there is no limit.
+ */
+u64 __rngq_total_available(struct rngq_turn *turn)
+{
+	unsigned long flags;
+	u64 bytes;
+
+	spin_lock_irqsave(&total_lock, flags);
+	bytes = rngq_turns_available(&turns, turn, ktime_get_ns());
+	spin_unlock_irqrestore(&total_lock, flags);
+	return bytes;
+}
+
+/**
+ * __rngq_total_line_up() - rngq_total_line_up() where there may be a limit
+ * @turn: the client's place
+ * @own: its own bucket, up to date, with something available
+ *
+ * Context: The client's lock is held.
+ * Return: Bytes; RNGQ_MAX if there is no limit; 0 if the client is in line.
+ */
+u64 __rngq_total_line_up(struct rngq_turn *turn, const struct rngq_bucket *own)
+{
+	unsigned long flags;
+	u64 bytes, now_ns;
+
+	spin_lock_irqsave(&total_lock, flags);
+	now_ns = ktime_get_ns();
+	bytes = rngq_turns_available(&turns, turn, now_ns);
+	if (!bytes) {
+		rngq_turns_wait(&turns, turn,
+				rngq_bucket_outlook(own, now_ns,
+						    rngq_turns_hold_ns(&turns)));
+		schedule_deal();
+	}
+	spin_unlock_irqrestore(&total_lock, flags);
+	return bytes;
+}
+
+/**
+ * __rngq_total_take() - rngq_total_take() where there may be a limit
+ * @turn: the client's place
+ * @want_bytes: how many at the most
+ * @draw: where they came from, for rngq_total_give_back()
+ *
+ * Context: The client's lock is held.
+ * Return: How many it may read; 0 if another client was quicker.
+ */
+u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
+		      struct rngq_draw *draw)
+{
+	unsigned long flags;
+	u64 bytes;
+
+	spin_lock_irqsave(&total_lock, flags);
+	bytes = rngq_turns_take(&turns, turn, want_bytes, ktime_get_ns(), draw);
+	schedule_deal();
+	spin_unlock_irqrestore(&total_lock, flags);
+	return bytes;
+}
+
+/**
+ * __rngq_total_give_back() - rngq_total_give_back() of something
+ * @draw: where it came from
+ * @bytes: how many bytes of @draw were not delivered
+ *
+ * Context: The client's lock is held.
+ */
+void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&total_lock, flags);
+	rngq_turns_give_back(&turns, draw, bytes);
+	schedule_deal();
+	spin_unlock_irqrestore(&total_lock, flags);
+}

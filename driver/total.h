@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The whole host: one bucket above those of all clients.
+ *
+ * While its rate is max, which is how it starts, a static key keeps readers
+ * away from all this. Below that, what a client takes it takes from both
+ * buckets, and if there is nothing for it here it waits for its turn
+ * (turns.h).
+ *
+ * One spinlock guards it all. It is taken inside a client's lock, so whoever
+ * holds it can't wake a client. That is done by a work item, which a timer or
+ * a client queues when there is something to deal out: it deals, and wakes
+ * those who got something one after the other, holding a reference to that
+ * client and no lock.
+ */
+#ifndef RNGQUOTA_TOTAL_H
+#define RNGQUOTA_TOTAL_H
+
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+#include "bucket.h"
+#include "quota.h"
+#include "turns.h"
+
+/* Is the rate below max? Only total.c changes it. */
+DECLARE_STATIC_KEY_FALSE(rngq_total_limits);
+
+void rngq_total_init(const struct rngq_quota *quota);
+void rngq_total_set_quota(const struct rngq_quota *quota);
+void rngq_total_stop(void);
+void rngq_total_leave(struct rngq_turn *turn);
+
+u64 __rngq_total_available(struct rngq_turn *turn);
+u64 __rngq_total_line_up(struct rngq_turn *turn,
+			 const struct rngq_bucket *own);
+u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
+		      struct rngq_draw *draw);
+void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes);
+
+/**
+ * rngq_total_available() - what the host lets a client take
+ * @turn: the client's place
+ *
+ * Context: The client's lock is held.
+ * Return: Bytes; RNGQ_MAX if there is no limit.
+ */
+static inline u64 rngq_total_available(struct rngq_turn *turn)
+{
+	if (static_branch_unlikely(&rngq_total_limits))
+		return __rngq_total_available(turn);
+	return RNGQ_MAX;
+}
+
+/**
+ * rngq_total_line_up() - what the host lets a client take; if nothing, wait
+ * @turn: the client's place
+ * @own: its own bucket, up to date, with something available
+ *
+ * Context: The client's lock is held.
+ * Return: Bytes; RNGQ_MAX if there is no limit; 0 if the client is in line, and
+ * rngq_client_recheck() will be called for it at its turn.
+ */
+static inline u64 rngq_total_line_up(struct rngq_turn *turn,
+				     const struct rngq_bucket *own)
+{
+	if (static_branch_unlikely(&rngq_total_limits))
+		return __rngq_total_line_up(turn, own);
+	return RNGQ_MAX;
+}
+
+/**
+ * rngq_total_take() - take bytes for a client
+ * @turn: the client's place
+ * @want_bytes: how many at the most
+ * @draw: where they came from, for rngq_total_give_back()
+ *
+ * Context: The client's lock is held.
+ * Return: How many it may read.
+ */
+static inline u64 rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
+				  struct rngq_draw *draw)
+{
+	if (static_branch_unlikely(&rngq_total_limits))
+		return __rngq_total_take(turn, want_bytes, draw);
+	draw->level_bytes = 0;
+	return want_bytes;
+}
+
+/**
+ * rngq_total_give_back() - give back what could not be delivered
+ * @draw: where it came from
+ * @bytes: how many bytes of @draw were not delivered
+ *
+ * Context: The client's lock is held.
+ */
+static inline void rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
+{
+	if (draw->level_bytes)
+		__rngq_total_give_back(draw, bytes);
+}
+
+#endif
