@@ -327,9 +327,13 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 		if (!err)
 			bytes = take(client, want_bytes, now_ns, taken);
 	} while (!err && !bytes);
-	/* Nobody waits (any more)? A timer that runs now does no harm. */
-	if (err && !has_waiters(client))
+	if (err && !has_waiters(client)) {
+		/* Nobody waits. A timer that runs now does no harm. */
 		hrtimer_try_to_cancel(&client->timer);
+		/* Who doesn't sleep keeps its turn, and will ask again. */
+		if (!nowait)
+			rngq_total_withdraw(&client->turn);
+	}
 	spin_unlock_irq(&client->wait.lock);
 	return err ? err : bytes;
 }

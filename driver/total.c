@@ -233,3 +233,19 @@ void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
 	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 }
+
+/**
+ * __rngq_total_withdraw() - rngq_total_withdraw() where there may be a limit
+ * @turn: the client's place
+ *
+ * Context: The client's lock is held.
+ */
+void __rngq_total_withdraw(struct rngq_turn *turn)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&total_lock, flags);
+	rngq_turns_withdraw(&turns, turn);
+	schedule_deal();
+	spin_unlock_irqrestore(&total_lock, flags);
+}

@@ -30,6 +30,7 @@ void rngq_total_init(const struct rngq_quota *quota);
 void rngq_total_set_quota(const struct rngq_quota *quota);
 void rngq_total_stop(void);
 void rngq_total_leave(struct rngq_turn *turn);
+void __rngq_total_withdraw(struct rngq_turn *turn);
 
 u64 __rngq_total_available(struct rngq_turn *turn);
 u64 __rngq_total_line_up(struct rngq_turn *turn,
@@ -98,6 +99,18 @@ static inline void rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
 {
 	if (draw->level_bytes)
 		__rngq_total_give_back(draw, bytes);
+}
+
+/**
+ * rngq_total_withdraw() - give a client's share up, and wait no longer
+ * @turn: the client's place
+ *
+ * Context: The client's lock is held.
+ */
+static inline void rngq_total_withdraw(struct rngq_turn *turn)
+{
+	if (static_branch_unlikely(&rngq_total_limits))
+		__rngq_total_withdraw(turn);
 }
 
 #endif

@@ -194,7 +194,23 @@ void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn,
 }
 
 /**
- * rngq_turns_leave() - give a place up, and the share
+ * rngq_turns_withdraw() - stop waiting and give the share up, not the place
+ * @turns: the bucket and its ring
+ * @turn: the client's place
+ *
+ * Who waits again before a round comes past has lost nothing: a reader that is
+ * interrupted again and again gets on like the others.
+ *
+ * Context: Any; the owner's lock is held.
+ */
+void rngq_turns_withdraw(struct rngq_turns *turns, struct rngq_turn *turn)
+{
+	stop_waiting(turns, turn);
+	unreserve(turns, turn, turn->reserved_bytes);
+}
+
+/**
+ * rngq_turns_leave() - give everything up
  * @turns: the bucket and its ring
  * @turn: the client's place
  *
@@ -202,8 +218,7 @@ void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn,
  */
 void rngq_turns_leave(struct rngq_turns *turns, struct rngq_turn *turn)
 {
-	stop_waiting(turns, turn);
-	unreserve(turns, turn, turn->reserved_bytes);
+	rngq_turns_withdraw(turns, turn);
 	list_del_init(&turn->ring);
 	list_del_init(&turn->wake);
 }

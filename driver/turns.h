@@ -80,6 +80,7 @@ void rngq_turns_give_back(struct rngq_turns *turns,
 u64 rngq_turns_hold_ns(const struct rngq_turns *turns);
 void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn,
 		     u64 want_bytes);
+void rngq_turns_withdraw(struct rngq_turns *turns, struct rngq_turn *turn);
 void rngq_turns_leave(struct rngq_turns *turns, struct rngq_turn *turn);
 void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
 		     struct list_head *wake);
