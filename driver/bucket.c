@@ -10,7 +10,6 @@
 
 #include <linux/math64.h>
 #include <linux/minmax.h>
-#include <linux/overflow.h>
 #include <linux/time64.h>
 
 /* A bucket without a limit has capacity 0: it is always full. */
@@ -202,38 +201,4 @@ void rngq_bucket_set_quota(struct rngq_bucket *bucket,
 	}
 	bucket->refill_ns += bucket->period_ns - old_period_ns;
 	rngq_bucket_refill(bucket, now_ns);
-}
-
-/**
- * rngq_bucket_outlook() - what could be taken from a bucket some time from now
- * @bucket: the bucket, up to date
- * @now_ns: the time
- * @within_ns: how far to look ahead; below 2^63
- *
- * Context: Any; the bucket's owner holds its lock.
- * Return: Bytes that somebody gets until then who always takes what there is;
- * RNGQ_MAX if there is no limit, or none that a u64 can hold.
- */
-u64 rngq_bucket_outlook(const struct rngq_bucket *bucket, u64 now_ns,
-			u64 within_ns)
-{
-	u64 until_ns = now_ns + within_ns;
-	u64 refills, bytes;
-
-	if (bucket->rate_bytes == RNGQ_MAX)
-		return RNGQ_MAX;
-
-	/* If the clock stands, the first take starts it. */
-	if (bucket->refill_ns == RNGQ_NEVER)
-		refills = div64_u64(within_ns, bucket->period_ns);
-	else if (until_ns < bucket->refill_ns)
-		refills = 0;
-	else
-		refills = 1 + div64_u64(until_ns - bucket->refill_ns,
-					bucket->period_ns);
-
-	if (check_mul_overflow(refills, bucket->rate_bytes, &bytes) ||
-	    check_add_overflow(bytes, rngq_bucket_available(bucket), &bytes))
-		return RNGQ_MAX;
-	return bytes;
 }

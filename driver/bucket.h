@@ -103,8 +103,6 @@ u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes, u64 now_ns,
 		     struct rngq_draw *draw);
 void rngq_bucket_give_back(struct rngq_bucket *bucket,
 			   const struct rngq_draw *draw, u64 bytes);
-u64 rngq_bucket_outlook(const struct rngq_bucket *bucket, u64 now_ns,
-			u64 within_ns);
 
 /**
  * rngq_bucket_refill() - bring a bucket up to date

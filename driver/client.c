@@ -25,31 +25,30 @@ static atomic_t nr_allocated = ATOMIC_INIT(0);
 
 static void end_throttle(struct rngq_client *client, u64 at_ns)
 {
-	u64 lasted_ns;
+	u64 lasted_ns = at_ns - client->throttled_since_ns;
 
-	if (client->throttled_since_ns == RNGQ_NEVER)
-		return;
-	lasted_ns = at_ns - client->throttled_since_ns;
 	client->throttled_since_ns = RNGQ_NEVER;
 	client->throttled_ns += lasted_ns;
 	rngq_stats_add(RNGQ_STAT_THROTTLED_NS, lasted_ns);
 }
 
+static bool is_throttled(const struct rngq_client *client)
+{
+	return client->throttled_since_ns != RNGQ_NEVER;
+}
+
 /* What may be read, of its own bucket and the host's. */
 static u64 available_bytes(struct rngq_client *client)
 {
-	u64 own_bytes = rngq_bucket_available(&client->bucket);
-
-	return own_bytes ? min(own_bytes, rngq_total_available(&client->turn)) : 0;
+	return rngq_total_available(&client->turn,
+				    rngq_bucket_available(&client->bucket));
 }
 
 /* The same, and if it is the host's that is in the way, get in line there. */
 static u64 available_or_line_up(struct rngq_client *client)
 {
-	u64 own_bytes = rngq_bucket_available(&client->bucket);
-
-	return own_bytes ? min(own_bytes, rngq_total_line_up(&client->turn,
-							     &client->bucket)) : 0;
+	return rngq_total_line_up(&client->turn,
+				  rngq_bucket_available(&client->bucket));
 }
 
 /* Bring the bucket up to date; a refill ends the wait for it when it was due */
@@ -62,7 +61,7 @@ static void refresh(struct rngq_client *client, u64 now_ns)
 	if (now_ns < due_ns)
 		return;
 	rngq_bucket_refill(&client->bucket, now_ns);
-	if (available_bytes(client))
+	if (is_throttled(client) && available_bytes(client))
 		end_throttle(client, due_ns);
 }
 
@@ -111,11 +110,12 @@ static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 	}
 	bytes = available_or_line_up(client);
 	if (bytes) {
-		end_throttle(client, *now_ns);
+		if (is_throttled(client))
+			end_throttle(client, *now_ns);
 		return bytes;
 	}
 
-	if (client->throttled_since_ns == RNGQ_NEVER) {
+	if (!is_throttled(client)) {
 		client->throttled_since_ns = *now_ns;
 		client->throttled++;
 		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
@@ -128,7 +128,7 @@ static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 static void recheck(struct rngq_client *client, u64 now_ns)
 {
 	refresh(client, now_ns);
-	if (available_bytes(client))
+	if (is_throttled(client) && available_bytes(client))
 		end_throttle(client, now_ns);
 
 	/* Before the generator is ready nobody is woken: its watch does that. */
@@ -274,16 +274,16 @@ static int wait_until_available(struct rngq_client *client, u64 *available,
 	return err;
 }
 
-/* Take from both buckets; another client may be quicker at the host's. */
-static u64 take(struct rngq_client *client, u64 want_bytes, u64 now_ns,
+/*
+ * Take from both buckets what the client's own has; at the host's others may be
+ * quicker.
+ */
+static u64 take(struct rngq_client *client, u64 bytes, u64 now_ns,
 		struct rngq_taken *taken)
 {
-	u64 bytes = min(want_bytes, rngq_bucket_available(&client->bucket));
-
 	bytes = rngq_total_take(&client->turn, bytes, &taken->total);
-	if (!bytes)
-		return 0;
-	rngq_bucket_take(&client->bucket, bytes, now_ns, &taken->own);
+	if (bytes)
+		rngq_bucket_take(&client->bucket, bytes, now_ns, &taken->own);
 
 	/*
 	 * An edge-triggered poller may stop here, without having seen that
@@ -325,7 +325,8 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 		else
 			err = wait_until_available(client, available, &now_ns);
 		if (!err)
-			bytes = take(client, want_bytes, now_ns, taken);
+			bytes = take(client, min_t(u64, *available, want_bytes),
+				     now_ns, taken);
 	} while (!err && !bytes);
 	if (err && !has_waiters(client)) {
 		/* Nobody waits. A timer that runs now does no harm. */
@@ -356,7 +357,8 @@ size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 	spin_lock_irq(&client->wait.lock);
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
-	bytes = take(client, want_bytes, now_ns, taken);
+	bytes = take(client, min_t(u64, rngq_bucket_available(&client->bucket),
+				   want_bytes), now_ns, taken);
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
 }

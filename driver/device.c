@@ -90,8 +90,9 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct rngq_client *client = iocb->ki_filp->private_data;
 	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
 		      (iocb->ki_filp->f_flags & O_NONBLOCK);
-	size_t asked = iov_iter_count(to);
+	size_t wanted = iov_iter_count(to);
 	size_t delivered = 0;
+	size_t asked = wanted;
 	u8 small[SMALL_READ_BYTES];
 	size_t size = sizeof(small);
 	struct rngq_taken taken;
@@ -148,6 +149,9 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (!delivered)
 		return nothing_delivered(nowait);
 	rngq_client_delivered(client, delivered);
+	/* To an edge-triggered poller this says that there is nothing left. */
+	if (delivered < wanted)
+		rngq_client_recheck(client);
 	return delivered;
 }
 

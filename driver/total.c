@@ -6,17 +6,20 @@
 #include "client.h"
 #include "compat.h"
 
+#include <linux/cache.h>
+#include <linux/compiler.h>
 #include <linux/hrtimer.h>
 #include <linux/kobject.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
+#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 
-DEFINE_STATIC_KEY_FALSE(rngq_total_limits);
+bool rngq_total_limits __read_mostly;
 
 /* Protects all below, and every client's turn; taken inside client->wait.lock. */
 static DEFINE_SPINLOCK(total_lock);
@@ -85,14 +88,6 @@ static void deal(struct work_struct *work)
 	spin_unlock_irq(&total_lock);
 }
 
-static void set_limits(bool limits)
-{
-	if (limits)
-		static_branch_enable(&rngq_total_limits);
-	else
-		static_branch_disable(&rngq_total_limits);
-}
-
 /**
  * rngq_total_init() - set up the host's bucket
  * @quota: its quota
@@ -104,7 +99,7 @@ void rngq_total_init(const struct rngq_quota *quota)
 	hrtimer_setup(&deal_timer, deal_timer_expired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
 	rngq_turns_init(&turns, quota);
-	set_limits(quota->rate_bytes != RNGQ_MAX);
+	WRITE_ONCE(rngq_total_limits, quota->rate_bytes != RNGQ_MAX);
 }
 
 /**
@@ -121,9 +116,9 @@ void rngq_total_set_quota(const struct rngq_quota *quota)
 {
 	spin_lock_irq(&total_lock);
 	rngq_turns_set_quota(&turns, quota, ktime_get_ns());
+	WRITE_ONCE(rngq_total_limits, quota->rate_bytes != RNGQ_MAX);
 	schedule_deal();
 	spin_unlock_irq(&total_lock);
-	set_limits(quota->rate_bytes != RNGQ_MAX);
 }
 
 /**
@@ -154,11 +149,12 @@ void rngq_total_leave(struct rngq_turn *turn)
 /**
  * __rngq_total_available() - rngq_total_available() where there may be a limit
  * @turn: the client's place
+ * @own_bytes: what its own bucket lets it take, at least 1
  *
  * Context: The client's lock is held.
- * Return: Bytes; RNGQ_MAX if there is no limit.
+ * Return: Bytes, @own_bytes at the most.
  */
-u64 __rngq_total_available(struct rngq_turn *turn)
+u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
 {
 	unsigned long flags;
 	u64 bytes;
@@ -166,33 +162,30 @@ u64 __rngq_total_available(struct rngq_turn *turn)
 	spin_lock_irqsave(&total_lock, flags);
 	bytes = rngq_turns_available(&turns, turn, ktime_get_ns());
 	spin_unlock_irqrestore(&total_lock, flags);
-	return bytes;
+	return min(bytes, own_bytes);
 }
 
 /**
  * __rngq_total_line_up() - rngq_total_line_up() where there may be a limit
  * @turn: the client's place
- * @own: its own bucket, up to date, with something available
+ * @own_bytes: what its own bucket lets it take, at least 1
  *
  * Context: The client's lock is held.
- * Return: Bytes; RNGQ_MAX if there is no limit; 0 if the client is in line.
+ * Return: Bytes, @own_bytes at the most; 0 if the client is in line.
  */
-u64 __rngq_total_line_up(struct rngq_turn *turn, const struct rngq_bucket *own)
+u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 {
 	unsigned long flags;
-	u64 bytes, now_ns;
+	u64 bytes;
 
 	spin_lock_irqsave(&total_lock, flags);
-	now_ns = ktime_get_ns();
-	bytes = rngq_turns_available(&turns, turn, now_ns);
+	bytes = rngq_turns_available(&turns, turn, ktime_get_ns());
 	if (!bytes) {
-		rngq_turns_wait(&turns, turn,
-				rngq_bucket_outlook(own, now_ns,
-						    rngq_turns_hold_ns(&turns)));
+		rngq_turns_wait(&turns, turn);
 		schedule_deal();
 	}
 	spin_unlock_irqrestore(&total_lock, flags);
-	return bytes;
+	return min(bytes, own_bytes);
 }
 
 /**
@@ -229,7 +222,7 @@ void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
 	unsigned long flags;
 
 	spin_lock_irqsave(&total_lock, flags);
-	rngq_turns_give_back(&turns, draw, bytes);
+	rngq_turns_give_back(&turns, draw, bytes, ktime_get_ns());
 	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 }

@@ -2,10 +2,10 @@
 /*
  * The whole host: one bucket above those of all clients.
  *
- * While its rate is max, which is how it starts, a static key keeps readers
- * away from all this. Below that, what a client takes it takes from both
- * buckets, and if there is nothing for it here it waits for its turn
- * (turns.h).
+ * While its rate is max, which is how it starts, readers look at a flag that is
+ * hardly ever written, and share nothing else. Below that, what a client takes
+ * it takes from both buckets, and if there is nothing for it here it waits for
+ * its turn (turns.h).
  *
  * One spinlock guards it all. It is taken inside a client's lock, so whoever
  * holds it can't wake a client. That is done by a work item, which a timer or
@@ -16,15 +16,19 @@
 #ifndef RNGQUOTA_TOTAL_H
 #define RNGQUOTA_TOTAL_H
 
-#include <linux/jump_label.h>
+#include <linux/compiler.h>
 #include <linux/types.h>
 
 #include "bucket.h"
 #include "quota.h"
 #include "turns.h"
 
-/* Is the rate below max? Only total.c changes it. */
-DECLARE_STATIC_KEY_FALSE(rngq_total_limits);
+/*
+ * Is the rate below max? Only total.c writes it. A static key won't do: it is
+ * patched place by place, and a reader with interrupts off that sees it half
+ * done holds up the patching.
+ */
+extern bool rngq_total_limits;
 
 void rngq_total_init(const struct rngq_quota *quota);
 void rngq_total_set_quota(const struct rngq_quota *quota);
@@ -32,42 +36,41 @@ void rngq_total_stop(void);
 void rngq_total_leave(struct rngq_turn *turn);
 void __rngq_total_withdraw(struct rngq_turn *turn);
 
-u64 __rngq_total_available(struct rngq_turn *turn);
-u64 __rngq_total_line_up(struct rngq_turn *turn,
-			 const struct rngq_bucket *own);
+u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes);
+u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes);
 u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 		      struct rngq_draw *draw);
 void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes);
 
 /**
- * rngq_total_available() - what the host lets a client take
+ * rngq_total_available() - how much of some bytes the host lets a client take
  * @turn: the client's place
+ * @own_bytes: what its own bucket lets it take
  *
  * Context: The client's lock is held.
- * Return: Bytes; RNGQ_MAX if there is no limit.
+ * Return: Bytes, @own_bytes at the most.
  */
-static inline u64 rngq_total_available(struct rngq_turn *turn)
+static inline u64 rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
 {
-	if (static_branch_unlikely(&rngq_total_limits))
-		return __rngq_total_available(turn);
-	return RNGQ_MAX;
+	if (unlikely(READ_ONCE(rngq_total_limits)) && own_bytes)
+		return __rngq_total_available(turn, own_bytes);
+	return own_bytes;
 }
 
 /**
- * rngq_total_line_up() - what the host lets a client take; if nothing, wait
+ * rngq_total_line_up() - the same, and get in line if it lets it take nothing
  * @turn: the client's place
- * @own: its own bucket, up to date, with something available
+ * @own_bytes: what its own bucket lets it take; if nothing, it doesn't line up
  *
  * Context: The client's lock is held.
- * Return: Bytes; RNGQ_MAX if there is no limit; 0 if the client is in line, and
+ * Return: Bytes, @own_bytes at the most. If the client is in line,
  * rngq_client_recheck() will be called for it at its turn.
  */
-static inline u64 rngq_total_line_up(struct rngq_turn *turn,
-				     const struct rngq_bucket *own)
+static inline u64 rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 {
-	if (static_branch_unlikely(&rngq_total_limits))
-		return __rngq_total_line_up(turn, own);
-	return RNGQ_MAX;
+	if (unlikely(READ_ONCE(rngq_total_limits)) && own_bytes)
+		return __rngq_total_line_up(turn, own_bytes);
+	return own_bytes;
 }
 
 /**
@@ -82,7 +85,7 @@ static inline u64 rngq_total_line_up(struct rngq_turn *turn,
 static inline u64 rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 				  struct rngq_draw *draw)
 {
-	if (static_branch_unlikely(&rngq_total_limits))
+	if (unlikely(READ_ONCE(rngq_total_limits)))
 		return __rngq_total_take(turn, want_bytes, draw);
 	draw->level_bytes = 0;
 	return want_bytes;
@@ -109,7 +112,7 @@ static inline void rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
  */
 static inline void rngq_total_withdraw(struct rngq_turn *turn)
 {
-	if (static_branch_unlikely(&rngq_total_limits))
+	if (unlikely(READ_ONCE(rngq_total_limits)))
 		__rngq_total_withdraw(turn);
 }
 

@@ -7,33 +7,43 @@
 
 #include <linux/math64.h>
 #include <linux/minmax.h>
+#include <linux/time64.h>
 
 /*
- * How often the share is raised because somebody wants less. Each time there
- * is less to spread; what is left goes to whoever asks next.
+ * The last cut comes before this part of a period is left: what is reserved
+ * after it, and may be lost to the refill, is less than a hundredth.
  */
-#define MAX_RAISES	8
+#define LAST_CUT	64
+
+/* Cuts that follow each other faster than this cost more than they bring. */
+#define MIN_CUT_NS	(NSEC_PER_MSEC / 2)
 
 static u64 free_bytes(const struct rngq_turns *turns)
 {
 	return turns->bucket.level_bytes - turns->reserved_bytes;
 }
 
-static void stop_waiting(struct rngq_turns *turns, struct rngq_turn *turn)
+static bool is_waiting(const struct rngq_turn *turn)
 {
-	if (!turn->want_bytes)
-		return;
-	turn->want_bytes = 0;
-	turns->waiting--;
+	return !list_empty(&turn->line);
 }
 
-static void reserve(struct rngq_turns *turns, struct rngq_turn *turn,
-		    u64 bytes, u64 now_ns)
+/* It asked: so it is a member, now and in the next round. */
+static void join(struct rngq_turns *turns, struct rngq_turn *turn)
 {
-	turn->reserved_bytes += bytes;
-	turns->reserved_bytes += bytes;
-	turn->dealt_ns = now_ns;
-	list_move_tail(&turn->held, &turns->held);
+	turn->asked = turns->bucket.refills;
+	if (list_empty(&turn->ring)) {
+		list_add_tail(&turn->ring, &turns->ring);
+		turns->members++;
+	}
+}
+
+static void stop_waiting(struct rngq_turns *turns, struct rngq_turn *turn)
+{
+	if (is_waiting(turn)) {
+		list_del_init(&turn->line);
+		turns->waiting--;
+	}
 }
 
 static void unreserve(struct rngq_turns *turns, struct rngq_turn *turn,
@@ -41,47 +51,79 @@ static void unreserve(struct rngq_turns *turns, struct rngq_turn *turn,
 {
 	turn->reserved_bytes -= bytes;
 	turns->reserved_bytes -= bytes;
-	if (!turn->reserved_bytes)
-		list_del_init(&turn->held);
 }
 
-/* When a share is to be taken back, if somebody waits by then. */
-static u64 forfeit_ns(const struct rngq_turns *turns,
-		      const struct rngq_turn *turn)
+/* When to cut after @now_ns; not any more if little is left of the period. */
+static u64 next_cut_ns(const struct rngq_turns *turns, u64 now_ns)
 {
-	return turn->dealt_ns + rngq_turns_hold_ns(turns);
+	const struct rngq_bucket *bucket = &turns->bucket;
+	/* Who takes first of a full bucket starts the period. */
+	u64 left_ns = bucket->refill_ns == RNGQ_NEVER ?
+		bucket->period_ns : bucket->refill_ns - now_ns;
+
+	if (left_ns < max_t(u64, bucket->period_ns / LAST_CUT, MIN_CUT_NS))
+		return RNGQ_NEVER;
+	return now_ns + left_ns / 2;
 }
 
-/* Take back the shares that nobody has come for. */
-static void reclaim(struct rngq_turns *turns, u64 now_ns)
+static void cut_shares(struct rngq_turns *turns)
+{
+	struct rngq_turn *turn;
+
+	list_for_each_entry(turn, &turns->ring, ring) {
+		turn->hold_bytes /= 2;
+		if (turn->reserved_bytes > turn->hold_bytes)
+			unreserve(turns, turn,
+				  turn->reserved_bytes - turn->hold_bytes);
+	}
+}
+
+/* All shares go back, and who has not asked in the last round is out. */
+static void begin_round(struct rngq_turns *turns)
 {
 	struct rngq_turn *turn, *next;
 
-	list_for_each_entry_safe(turn, next, &turns->held, held) {
-		if (now_ns < forfeit_ns(turns, turn))
-			break;
+	list_for_each_entry_safe(turn, next, &turns->ring, ring) {
 		unreserve(turns, turn, turn->reserved_bytes);
+		if (!is_waiting(turn) && turn->asked < turns->round) {
+			list_del_init(&turn->ring);
+			turns->members--;
+		}
+	}
+	turns->round = turns->bucket.refills;
+	turns->cut_ns = RNGQ_NEVER;
+	turns->fresh = true;
+}
+
+static void refresh(struct rngq_turns *turns, u64 now_ns)
+{
+	rngq_bucket_refill(&turns->bucket, now_ns);
+	if (turns->round != turns->bucket.refills)
+		begin_round(turns);
+	while (now_ns >= turns->cut_ns) {
+		cut_shares(turns);
+		turns->cut_ns = turns->reserved_bytes ?
+			next_cut_ns(turns, turns->cut_ns) : RNGQ_NEVER;
 	}
 }
 
 /**
  * rngq_turns_init() - make a full bucket for which nobody waits
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @quota: its quota
  *
  * Context: Any; nobody else knows it yet.
  */
 void rngq_turns_init(struct rngq_turns *turns, const struct rngq_quota *quota)
 {
+	*turns = (struct rngq_turns){ .cut_ns = RNGQ_NEVER };
 	rngq_bucket_init(&turns->bucket, quota, 0);
 	INIT_LIST_HEAD(&turns->ring);
-	INIT_LIST_HEAD(&turns->held);
-	turns->waiting = 0;
-	turns->reserved_bytes = 0;
+	INIT_LIST_HEAD(&turns->line);
 }
 
 /**
- * rngq_turn_init() - make a place for a client, outside the ring
+ * rngq_turn_init() - make a place for a client, which is no member yet
  * @turn: the place
  *
  * Context: Any; nobody else knows it yet.
@@ -90,38 +132,40 @@ void rngq_turn_init(struct rngq_turn *turn)
 {
 	*turn = (struct rngq_turn){};
 	INIT_LIST_HEAD(&turn->ring);
-	INIT_LIST_HEAD(&turn->held);
+	INIT_LIST_HEAD(&turn->line);
 	INIT_LIST_HEAD(&turn->wake);
 }
 
 /**
  * rngq_turns_available() - what a client could take
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @turn: the client's place
  * @now_ns: the time
  *
  * Context: Any; the owner's lock is held.
- * Return: Bytes: its share and, if nobody else waits, what is free; RNGQ_MAX if
- * there is no limit.
+ * Return: Bytes: what is left of its share and, if nobody else waits, what is
+ * free; RNGQ_MAX if there is no limit.
  */
 u64 rngq_turns_available(struct rngq_turns *turns,
 			 const struct rngq_turn *turn, u64 now_ns)
 {
-	u64 others = turns->waiting - (turn->want_bytes ? 1 : 0);
+	u64 others = turns->waiting - is_waiting(turn);
 
 	if (turns->bucket.rate_bytes == RNGQ_MAX)
 		return RNGQ_MAX;
-	/* What comes free is dealt out to them first, if a little later. */
+	/* What comes free is for them first, as soon as it is dealt out. */
 	if (others)
 		return turn->reserved_bytes;
-	reclaim(turns, now_ns);
-	rngq_bucket_refill(&turns->bucket, now_ns);
+	refresh(turns, now_ns);
+	/* So is a refill that was waited for, if there are other members. */
+	if (turns->fresh && is_waiting(turn) && turns->members > 1)
+		return turn->reserved_bytes;
 	return turn->reserved_bytes + free_bytes(turns);
 }
 
 /**
  * rngq_turns_take() - take bytes for a client
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @turn: the client's place
  * @want_bytes: how many at the most
  * @now_ns: the time
@@ -135,6 +179,7 @@ u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 {
 	u64 bytes = min(want_bytes, rngq_turns_available(turns, turn, now_ns));
 
+	join(turns, turn);
 	bytes = rngq_bucket_take(&turns->bucket, bytes, now_ns, draw);
 	unreserve(turns, turn, min(bytes, turn->reserved_bytes));
 	if (bytes)
@@ -144,62 +189,45 @@ u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 
 /**
  * rngq_turns_give_back() - return bytes that were taken and not delivered
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @draw: where they came from
  * @bytes: how many
+ * @now_ns: the time
  *
  * They are free then, not reserved.
  *
  * Context: Any; the owner's lock is held.
  */
 void rngq_turns_give_back(struct rngq_turns *turns,
-			  const struct rngq_draw *draw, u64 bytes)
+			  const struct rngq_draw *draw, u64 bytes, u64 now_ns)
 {
+	refresh(turns, now_ns);
 	rngq_bucket_give_back(&turns->bucket, draw, bytes);
-}
-
-/**
- * rngq_turns_hold_ns() - how long a share is held for its client
- * @turns: the bucket and its ring
- *
- * Long enough for a client whose own periods are shorter to fetch it bit by
- * bit, and it leaves others a quarter of the period before the next refill.
- *
- * Context: Any; the owner's lock is held.
- * Return: Nanoseconds.
- */
-u64 rngq_turns_hold_ns(const struct rngq_turns *turns)
-{
-	return turns->bucket.period_ns - turns->bucket.period_ns / 4;
+	if (turns->waiting)
+		rngq_bucket_await(&turns->bucket);
 }
 
 /**
  * rngq_turns_wait() - get in line
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @turn: the client's place, for which nothing is available
- * @want_bytes: how much it could use until rngq_turns_hold_ns() later, at
- *	least 1
  *
  * Context: Any; the owner's lock is held.
  */
-void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn,
-		     u64 want_bytes)
+void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn)
 {
-	if (!turn->want_bytes)
+	join(turns, turn);
+	if (!is_waiting(turn)) {
+		list_add_tail(&turn->line, &turns->line);
 		turns->waiting++;
-	turn->want_bytes = want_bytes;
-	if (list_empty(&turn->ring))
-		list_add_tail(&turn->ring, &turns->ring);
+	}
 	rngq_bucket_await(&turns->bucket);
 }
 
 /**
- * rngq_turns_withdraw() - stop waiting and give the share up, not the place
- * @turns: the bucket and its ring
- * @turn: the client's place
- *
- * Who waits again before a round comes past has lost nothing: a reader that is
- * interrupted again and again gets on like the others.
+ * rngq_turns_withdraw() - stop waiting and give the share up
+ * @turns: the bucket, its ring and its line
+ * @turn: the client's place, which stays that of a member
  *
  * Context: Any; the owner's lock is held.
  */
@@ -211,7 +239,7 @@ void rngq_turns_withdraw(struct rngq_turns *turns, struct rngq_turn *turn)
 
 /**
  * rngq_turns_leave() - give everything up
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @turn: the client's place
  *
  * Context: Any; the owner's lock is held.
@@ -219,93 +247,91 @@ void rngq_turns_withdraw(struct rngq_turns *turns, struct rngq_turn *turn)
 void rngq_turns_leave(struct rngq_turns *turns, struct rngq_turn *turn)
 {
 	rngq_turns_withdraw(turns, turn);
-	list_del_init(&turn->ring);
 	list_del_init(&turn->wake);
+	if (!list_empty(&turn->ring)) {
+		list_del_init(&turn->ring);
+		turns->members--;
+	}
 }
 
-/*
- * The most that each who waits can have, if nobody gets more than it wants;
- * and in @spare what is left over then: one byte for each of the first.
- */
-static u64 fair_share(const struct rngq_turns *turns, u64 *spare)
+/* Reserve a share; if the client waits for it, it is to be woken. */
+static void grant(struct rngq_turns *turns, struct rngq_turn *turn, u64 bytes,
+		  struct list_head *wake)
 {
-	u64 share = div64_u64_rem(free_bytes(turns), turns->waiting, spare);
-	const struct rngq_turn *turn;
-	u64 content = 0;
-	int i;
-
-	for (i = 0; share && i < MAX_RAISES; i++) {
-		u64 bytes = free_bytes(turns);
-		u64 wanting = turns->waiting;
-
-		list_for_each_entry(turn, &turns->ring, ring) {
-			if (turn->want_bytes && turn->want_bytes <= share) {
-				bytes -= turn->want_bytes;
-				wanting--;
-			}
-		}
-		if (turns->waiting - wanting == content)
-			break;
-		content = turns->waiting - wanting;
-		*spare = 0;
-		if (!wanting)
-			break;
-		share = div64_u64_rem(bytes, wanting, spare);
+	turn->reserved_bytes += bytes;
+	turns->reserved_bytes += bytes;
+	turn->hold_bytes = turn->reserved_bytes;
+	if (is_waiting(turn)) {
+		stop_waiting(turns, turn);
+		list_move_tail(&turn->wake, wake);
 	}
-	return share;
+}
+
+static void deal_to_members(struct rngq_turns *turns, struct list_head *wake)
+{
+	struct rngq_turn *turn, *last = NULL;
+	u64 share, odd;
+
+	share = div64_u64_rem(free_bytes(turns), turns->members, &odd);
+	list_for_each_entry(turn, &turns->ring, ring) {
+		bool one_more = odd && is_waiting(turn);
+
+		if (one_more) {
+			odd--;
+			last = turn;
+		}
+		grant(turns, turn, share + one_more, wake);
+	}
+	/* The ring turns: the next odd bytes are for those behind @last. */
+	if (last)
+		list_move(&turns->ring, &last->ring);
+}
+
+static void deal_to_line(struct rngq_turns *turns, struct list_head *wake)
+{
+	struct rngq_turn *turn, *next;
+	u64 share, odd;
+
+	share = div64_u64_rem(free_bytes(turns), turns->waiting, &odd);
+	list_for_each_entry_safe(turn, next, &turns->line, line) {
+		if (!share && !odd)
+			break;
+		grant(turns, turn, share + (odd ? 1 : 0), wake);
+		if (odd)
+			odd--;
+	}
 }
 
 /**
- * rngq_turns_deal() - deal out what is free to those who wait
- * @turns: the bucket and its ring
+ * rngq_turns_deal() - deal out what is free, if somebody waits
+ * @turns: the bucket, its ring and its line
  * @now_ns: the time
- * @wake: where those are added who got something
- *
- * Those at whom a round comes past and who neither wait nor have a share lose
- * their place.
+ * @wake: where those are added who waited and got something
  *
  * Context: Any; the owner's lock is held.
  */
 void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
 		     struct list_head *wake)
 {
-	struct rngq_turn *turn, *next, *last = NULL;
-	u64 share, spare;
-
-	rngq_bucket_refill(&turns->bucket, now_ns);
-	reclaim(turns, now_ns);
+	refresh(turns, now_ns);
 	if (!turns->waiting)
 		return;
 
-	share = fair_share(turns, &spare);
-	list_for_each_entry_safe(turn, next, &turns->ring, ring) {
-		u64 bytes = min(share, turn->want_bytes);
-
-		if (!share && !spare)
-			break;
-		if (spare && turn->want_bytes > share) {
-			spare--;
-			bytes++;
-			last = turn;
-		}
-		if (bytes) {
-			reserve(turns, turn, bytes, now_ns);
-			stop_waiting(turns, turn);
-			list_move_tail(&turn->wake, wake);
-		} else if (!turn->reserved_bytes) {
-			list_del_init(&turn->ring);
-		}
-	}
-	/* The ring turns: the next spare bytes are for those behind @last. */
-	if (last)
-		list_move(&turns->ring, &last->ring);
+	if (turns->fresh && free_bytes(turns) >= turns->members)
+		deal_to_members(turns, wake);
+	else
+		deal_to_line(turns, wake);
+	turns->fresh = false;
+	if (turns->cut_ns == RNGQ_NEVER)
+		turns->cut_ns = next_cut_ns(turns, now_ns);
+	/* What was reserved for one can come free for another. */
 	if (turns->waiting)
 		rngq_bucket_await(&turns->bucket);
 }
 
 /**
  * rngq_turns_next_ns() - when to deal next
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  *
  * Context: Any; the owner's lock is held.
  * Return: The time: 0 if there is something to deal out, RNGQ_NEVER if nobody
@@ -313,27 +339,21 @@ void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
  */
 u64 rngq_turns_next_ns(const struct rngq_turns *turns)
 {
-	const struct rngq_turn *oldest;
-
 	if (!turns->waiting)
 		return RNGQ_NEVER;
 	if (free_bytes(turns))
 		return 0;
-	if (list_empty(&turns->held))
-		return turns->bucket.refill_ns;
-	oldest = list_first_entry(&turns->held, struct rngq_turn, held);
-	return min(turns->bucket.refill_ns, forfeit_ns(turns, oldest));
+	return min(turns->bucket.refill_ns, turns->cut_ns);
 }
 
 /**
  * rngq_turns_set_quota() - change the bucket's quota
- * @turns: the bucket and its ring
+ * @turns: the bucket, its ring and its line
  * @quota: the new quota
  * @now_ns: the time
  *
- * If the bucket no longer holds the shares, all go back: those who had one
- * have been woken, and take what there is or get in line again. Without a
- * limit nobody has to wait.
+ * A new round begins. Those who lose a share by that have been woken for it,
+ * and take what there is or get in line again. Without a limit nobody waits.
  *
  * Context: Any; the owner's lock is held. The owner wakes all clients if there
  * is no limit any more.
@@ -344,11 +364,9 @@ void rngq_turns_set_quota(struct rngq_turns *turns,
 	struct rngq_turn *turn, *next;
 
 	rngq_bucket_set_quota(&turns->bucket, quota, now_ns);
+	begin_round(turns);
 	if (quota->rate_bytes == RNGQ_MAX) {
 		list_for_each_entry_safe(turn, next, &turns->ring, ring)
 			rngq_turns_leave(turns, turn);
-	} else if (turns->reserved_bytes > turns->bucket.level_bytes) {
-		list_for_each_entry_safe(turn, next, &turns->held, held)
-			unreserve(turns, turn, turn->reserved_bytes);
 	}
 }

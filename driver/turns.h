@@ -3,25 +3,32 @@
  * Turns: who gets what of a bucket that is too small for all.
  *
  * While nobody waits, whoever comes takes what there is. Who finds nothing gets
- * in line: a ring of clients. As soon as there is something, it is dealt out to
- * those in line: an equal share for each, but no more than it wants (max-min
- * fairness). Bytes that don't divide go one each to those at the head of the
- * ring, which then turns, so that the next ones go to others; if there are
- * fewer bytes than clients, that is all that is dealt out. Who was dealt
- * something is woken, nobody else. Asking again and again gains nothing: a
- * place in the ring is a place, and one that waits keeps it.
+ * in line. Each refill that somebody waits for begins a round: it is dealt out
+ * in equal shares to all members, those who have asked since the refill before,
+ * and those of them who wait are woken, each for its own share. Bytes that don't
+ * divide go one each to those who wait, round a ring of the members, so that
+ * over the rounds all get as many. If there is less than a byte for each
+ * member, those at the head of the line get one each.
  *
  * A share is reserved for its client, yet stays in the bucket until it is
- * fetched: so the bucket's promise covers it, and nothing is lost with it. Who
- * has not fetched it three quarters of a period later loses it to those who
- * wait by then, and they have the last quarter to fetch it.
+ * fetched: so the bucket's promise covers it, and nothing is lost with it. But
+ * it does not stay for ever. When half of the period is over at most half of a
+ * share is left, when half of the rest is over a quarter, and so on. That is
+ * enough for who fetches its share bit by bit through the period; what others
+ * don't want goes to those in line at each of these cuts, and can still be
+ * fetched before the next refill, which would find no room for it.
+ *
+ * So who wants less than an equal share gets all it wants, those who want more
+ * get equal shares of the rest, and asking again and again gains nothing.
  *
  *	free = level - reserved
- *	share = free / waiting
+ *	share = free / members, at a refill; free / waiting, at other times
  *
- * Example: 100 bytes a second. A and B are greedy, C wants 10 a second. At a
- * refill all three wait: 34, 33 and 33 are reserved. C takes 10 and is content.
- * After 0.75 s its other 23 are dealt out to A and B, who wait again.
+ * Example: 90 bytes a second. A and B are greedy, C wants a byte each 100 ms. At
+ * a refill each gets 30; A and B fetch theirs and are in line again. At 0.5 s
+ * 25 are left of C's, of which 15 stay, and A and B get 5 each; at 0.75 s 12 of
+ * these 15 are left, of which 7 stay, and so on: when C asks for its last byte
+ * at 0.9 s there are 3.
  *
  * Times are passed in, and nothing in here locks: the owner does (total.c).
  */
@@ -35,36 +42,44 @@
 
 /**
  * struct rngq_turn - a client's place
- * @ring:	in the ring; empty: it has no place
- * @held:	among those with a share; empty: nothing is reserved for it
+ * @ring:	among the members; empty: it is none
+ * @line:	among those who wait; empty: it doesn't
  * @wake:	among those to be woken; empty: it is not
- * @want_bytes:	what it waits for: how much it could use; 0: it doesn't wait
  * @reserved_bytes: what is left of its share
- * @dealt_ns:	when that was dealt out
+ * @hold_bytes:	how much of its share may be left at the time
+ * @asked:	the bucket's count of refills when it last asked
  */
 struct rngq_turn {
 	struct list_head ring;
-	struct list_head held;
+	struct list_head line;
 	struct list_head wake;
-	u64 want_bytes;
 	u64 reserved_bytes;
-	u64 dealt_ns;
+	u64 hold_bytes;
+	u64 asked;
 };
 
 /**
  * struct rngq_turns - a bucket, and those who want of it
  * @bucket:	the bucket
- * @ring:	places, the one that is served next at the head
- * @held:	places with a share, the oldest share at the head
- * @waiting:	how many in the ring wait
- * @reserved_bytes: sum of the shares
+ * @ring:	the members, whoever gets the next odd byte at the head
+ * @line:	those who wait, the first at the head
+ * @members:	how many are in the ring
+ * @waiting:	how many are in the line
+ * @reserved_bytes: sum of what is left of all shares
+ * @round:	the bucket's count of refills when the round began
+ * @cut_ns:	when shares are cut next; RNGQ_NEVER: not in this round
+ * @fresh:	nothing has been dealt out in this round
  */
 struct rngq_turns {
 	struct rngq_bucket bucket;
 	struct list_head ring;
-	struct list_head held;
+	struct list_head line;
+	u64 members;
 	u64 waiting;
 	u64 reserved_bytes;
+	u64 round;
+	u64 cut_ns;
+	bool fresh;
 };
 
 void rngq_turns_init(struct rngq_turns *turns, const struct rngq_quota *quota);
@@ -75,11 +90,9 @@ u64 rngq_turns_available(struct rngq_turns *turns,
 u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 		    u64 want_bytes, u64 now_ns, struct rngq_draw *draw);
 void rngq_turns_give_back(struct rngq_turns *turns,
-			  const struct rngq_draw *draw, u64 bytes);
+			  const struct rngq_draw *draw, u64 bytes, u64 now_ns);
 
-u64 rngq_turns_hold_ns(const struct rngq_turns *turns);
-void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn,
-		     u64 want_bytes);
+void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn);
 void rngq_turns_withdraw(struct rngq_turns *turns, struct rngq_turn *turn);
 void rngq_turns_leave(struct rngq_turns *turns, struct rngq_turn *turn);
 void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
