@@ -44,8 +44,13 @@ static u64 available_bytes(struct rngq_client *client)
 				    rngq_bucket_available(&client->bucket));
 }
 
+/*
+ * What each read goes through is inlined by force, and what it seldom does is
+ * kept out of its way: the compiler, seeing several callers, does the opposite.
+ */
+
 /* The same, and if it is the host's that is in the way, get in line there. */
-static u64 available_or_line_up(struct rngq_client *client)
+static __always_inline u64 available_or_line_up(struct rngq_client *client)
 {
 	return rngq_total_line_up(&client->turn,
 				  rngq_bucket_available(&client->bucket));
@@ -92,11 +97,28 @@ static void await_refill(struct rngq_client *client)
 	hrtimer_start(&client->timer, refill, HRTIMER_MODE_ABS);
 }
 
+/* Somebody asked. A wait is over if there are @bytes; else there is one. */
+static noinline void note_wait(struct rngq_client *client, u64 bytes,
+			       u64 now_ns)
+{
+	if (bytes) {
+		end_throttle(client, now_ns);
+		return;
+	}
+	if (!is_throttled(client)) {
+		client->throttled_since_ns = now_ns;
+		client->throttled++;
+		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
+	}
+	await_refill(client);
+}
+
 /*
  * What may be read; if nothing, note that somebody found it so, and see to it
  * that whoever is on the wait queue will be woken.
  */
-static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
+static __always_inline u64 available_or_await(struct rngq_client *client,
+					      u64 *now_ns)
 {
 	u64 bytes;
 
@@ -109,19 +131,9 @@ static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 		return 0;
 	}
 	bytes = available_or_line_up(client);
-	if (bytes) {
-		if (is_throttled(client))
-			end_throttle(client, *now_ns);
-		return bytes;
-	}
-
-	if (!is_throttled(client)) {
-		client->throttled_since_ns = *now_ns;
-		client->throttled++;
-		rngq_stats_add(RNGQ_STAT_THROTTLED, 1);
-	}
-	await_refill(client);
-	return 0;
+	if (unlikely(!bytes || is_throttled(client)))
+		note_wait(client, bytes, *now_ns);
+	return bytes;
 }
 
 /* Something changed: wake those who wait, or see to it that they will be. */
@@ -255,8 +267,8 @@ struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
 	return bucket;
 }
 
-static int wait_until_available(struct rngq_client *client, u64 *available,
-				u64 *now_ns)
+static noinline int wait_until_available(struct rngq_client *client,
+					 u64 *available, u64 *now_ns)
 {
 	DECLARE_WAITQUEUE(wait, current);
 	int err = 0;
@@ -278,8 +290,8 @@ static int wait_until_available(struct rngq_client *client, u64 *available,
  * Take from both buckets what the client's own has; at the host's others may be
  * quicker.
  */
-static u64 take(struct rngq_client *client, u64 bytes, u64 now_ns,
-		struct rngq_taken *taken)
+static __always_inline u64 take(struct rngq_client *client, u64 bytes,
+				u64 now_ns, struct rngq_taken *taken)
 {
 	bytes = rngq_total_take(&client->turn, bytes, &taken->total);
 	if (bytes)

@@ -37,7 +37,8 @@ static void schedule_deal(void)
 
 	lockdep_assert_held(&total_lock);
 
-	if (next_ns == RNGQ_NEVER)
+	/* The work does this in the end, too. */
+	if (next_ns == RNGQ_NEVER || work_pending(&deal_work))
 		return;
 	if (!next_ns) {
 		queue_work(system_highpri_wq, &deal_work);

@@ -11,9 +11,9 @@
 
 /*
  * The last cut comes before this part of a period is left: what is reserved
- * after it, and may be lost to the refill, is less than a hundredth.
+ * after it, and may be lost to the refill, is far less than a hundredth.
  */
-#define LAST_CUT	64
+#define LAST_CUT	128
 
 /* Cuts that follow each other faster than this cost more than they bring. */
 #define MIN_CUT_NS	(NSEC_PER_MSEC / 2)
@@ -21,11 +21,6 @@
 static u64 free_bytes(const struct rngq_turns *turns)
 {
 	return turns->bucket.level_bytes - turns->reserved_bytes;
-}
-
-static bool is_waiting(const struct rngq_turn *turn)
-{
-	return !list_empty(&turn->line);
 }
 
 /* It asked: so it is a member, now and in the next round. */
@@ -40,8 +35,8 @@ static void join(struct rngq_turns *turns, struct rngq_turn *turn)
 
 static void stop_waiting(struct rngq_turns *turns, struct rngq_turn *turn)
 {
-	if (is_waiting(turn)) {
-		list_del_init(&turn->line);
+	if (turn->is_waiting) {
+		turn->is_waiting = false;
 		turns->waiting--;
 	}
 }
@@ -85,7 +80,7 @@ static void begin_round(struct rngq_turns *turns)
 
 	list_for_each_entry_safe(turn, next, &turns->ring, ring) {
 		unreserve(turns, turn, turn->reserved_bytes);
-		if (!is_waiting(turn) && turn->asked < turns->round) {
+		if (!turn->is_waiting && turn->asked < turns->round) {
 			list_del_init(&turn->ring);
 			turns->members--;
 		}
@@ -109,7 +104,7 @@ static void refresh(struct rngq_turns *turns, u64 now_ns)
 
 /**
  * rngq_turns_init() - make a full bucket for which nobody waits
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @quota: its quota
  *
  * Context: Any; nobody else knows it yet.
@@ -119,7 +114,6 @@ void rngq_turns_init(struct rngq_turns *turns, const struct rngq_quota *quota)
 	*turns = (struct rngq_turns){ .cut_ns = RNGQ_NEVER };
 	rngq_bucket_init(&turns->bucket, quota, 0);
 	INIT_LIST_HEAD(&turns->ring);
-	INIT_LIST_HEAD(&turns->line);
 }
 
 /**
@@ -132,13 +126,12 @@ void rngq_turn_init(struct rngq_turn *turn)
 {
 	*turn = (struct rngq_turn){};
 	INIT_LIST_HEAD(&turn->ring);
-	INIT_LIST_HEAD(&turn->line);
 	INIT_LIST_HEAD(&turn->wake);
 }
 
 /**
  * rngq_turns_available() - what a client could take
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @turn: the client's place
  * @now_ns: the time
  *
@@ -149,7 +142,7 @@ void rngq_turn_init(struct rngq_turn *turn)
 u64 rngq_turns_available(struct rngq_turns *turns,
 			 const struct rngq_turn *turn, u64 now_ns)
 {
-	u64 others = turns->waiting - is_waiting(turn);
+	u64 others = turns->waiting - turn->is_waiting;
 
 	if (turns->bucket.rate_bytes == RNGQ_MAX)
 		return RNGQ_MAX;
@@ -158,14 +151,14 @@ u64 rngq_turns_available(struct rngq_turns *turns,
 		return turn->reserved_bytes;
 	refresh(turns, now_ns);
 	/* So is a refill that was waited for, if there are other members. */
-	if (turns->fresh && is_waiting(turn) && turns->members > 1)
+	if (turns->fresh && turn->is_waiting && turns->members > 1)
 		return turn->reserved_bytes;
 	return turn->reserved_bytes + free_bytes(turns);
 }
 
 /**
  * rngq_turns_take() - take bytes for a client
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @turn: the client's place
  * @want_bytes: how many at the most
  * @now_ns: the time
@@ -178,10 +171,14 @@ u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 		    u64 want_bytes, u64 now_ns, struct rngq_draw *draw)
 {
 	u64 bytes = min(want_bytes, rngq_turns_available(turns, turn, now_ns));
+	bool stood = turns->bucket.refill_ns == RNGQ_NEVER;
 
 	join(turns, turn);
 	bytes = rngq_bucket_take(&turns->bucket, bytes, now_ns, draw);
 	unreserve(turns, turn, min(bytes, turn->reserved_bytes));
+	/* On the beat, the period can be over before the cut would come. */
+	if (stood && bytes && turns->reserved_bytes)
+		turns->cut_ns = min(turns->cut_ns, next_cut_ns(turns, now_ns));
 	if (bytes)
 		stop_waiting(turns, turn);
 	return bytes;
@@ -189,7 +186,7 @@ u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 
 /**
  * rngq_turns_give_back() - return bytes that were taken and not delivered
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @draw: where they came from
  * @bytes: how many
  * @now_ns: the time
@@ -209,7 +206,7 @@ void rngq_turns_give_back(struct rngq_turns *turns,
 
 /**
  * rngq_turns_wait() - get in line
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @turn: the client's place, for which nothing is available
  *
  * Context: Any; the owner's lock is held.
@@ -217,8 +214,8 @@ void rngq_turns_give_back(struct rngq_turns *turns,
 void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn)
 {
 	join(turns, turn);
-	if (!is_waiting(turn)) {
-		list_add_tail(&turn->line, &turns->line);
+	if (!turn->is_waiting) {
+		turn->is_waiting = true;
 		turns->waiting++;
 	}
 	rngq_bucket_await(&turns->bucket);
@@ -226,7 +223,7 @@ void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn)
 
 /**
  * rngq_turns_withdraw() - stop waiting and give the share up
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @turn: the client's place, which stays that of a member
  *
  * Context: Any; the owner's lock is held.
@@ -239,7 +236,7 @@ void rngq_turns_withdraw(struct rngq_turns *turns, struct rngq_turn *turn)
 
 /**
  * rngq_turns_leave() - give everything up
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @turn: the client's place
  *
  * Context: Any; the owner's lock is held.
@@ -260,51 +257,49 @@ static void grant(struct rngq_turns *turns, struct rngq_turn *turn, u64 bytes,
 {
 	turn->reserved_bytes += bytes;
 	turns->reserved_bytes += bytes;
-	turn->hold_bytes = turn->reserved_bytes;
-	if (is_waiting(turn)) {
+	if (turn->is_waiting) {
 		stop_waiting(turns, turn);
 		list_move_tail(&turn->wake, wake);
 	}
 }
 
-static void deal_to_members(struct rngq_turns *turns, struct list_head *wake)
+/*
+ * @share for each member, and the rest for those who wait. The ring turns: the
+ * next odd bytes are for those behind the last one who got one.
+ */
+static void deal_out(struct rngq_turns *turns, u64 share, u64 rest,
+		     struct list_head *wake)
 {
 	struct rngq_turn *turn, *last = NULL;
-	u64 share, odd;
+	u64 odd;
+	u64 more = div64_u64_rem(rest, turns->waiting, &odd);
 
-	share = div64_u64_rem(free_bytes(turns), turns->members, &odd);
 	list_for_each_entry(turn, &turns->ring, ring) {
-		bool one_more = odd && is_waiting(turn);
+		u64 bytes = share;
 
-		if (one_more) {
-			odd--;
-			last = turn;
+		if (!share && !more && !odd)
+			break;
+		if (turn->is_waiting) {
+			bytes += more;
+			if (odd) {
+				odd--;
+				bytes++;
+				last = turn;
+			}
 		}
-		grant(turns, turn, share + one_more, wake);
+		if (bytes) {
+			grant(turns, turn, bytes, wake);
+			/* What is not of the round stays until the next cut. */
+			turn->hold_bytes = share ? bytes : 0;
+		}
 	}
-	/* The ring turns: the next odd bytes are for those behind @last. */
 	if (last)
 		list_move(&turns->ring, &last->ring);
 }
 
-static void deal_to_line(struct rngq_turns *turns, struct list_head *wake)
-{
-	struct rngq_turn *turn, *next;
-	u64 share, odd;
-
-	share = div64_u64_rem(free_bytes(turns), turns->waiting, &odd);
-	list_for_each_entry_safe(turn, next, &turns->line, line) {
-		if (!share && !odd)
-			break;
-		grant(turns, turn, share + (odd ? 1 : 0), wake);
-		if (odd)
-			odd--;
-	}
-}
-
 /**
  * rngq_turns_deal() - deal out what is free, if somebody waits
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @now_ns: the time
  * @wake: where those are added who waited and got something
  *
@@ -313,16 +308,19 @@ static void deal_to_line(struct rngq_turns *turns, struct list_head *wake)
 void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
 		     struct list_head *wake)
 {
+	u64 share = 0;
+	u64 rest;
+
 	refresh(turns, now_ns);
 	if (!turns->waiting)
 		return;
 
-	if (turns->fresh && free_bytes(turns) >= turns->members)
-		deal_to_members(turns, wake);
-	else
-		deal_to_line(turns, wake);
+	rest = free_bytes(turns);
+	if (turns->fresh)
+		share = div64_u64_rem(rest, turns->members, &rest);
+	deal_out(turns, share, rest, wake);
 	turns->fresh = false;
-	if (turns->cut_ns == RNGQ_NEVER)
+	if (turns->reserved_bytes && turns->cut_ns == RNGQ_NEVER)
 		turns->cut_ns = next_cut_ns(turns, now_ns);
 	/* What was reserved for one can come free for another. */
 	if (turns->waiting)
@@ -331,7 +329,7 @@ void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
 
 /**
  * rngq_turns_next_ns() - when to deal next
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  *
  * Context: Any; the owner's lock is held.
  * Return: The time: 0 if there is something to deal out, RNGQ_NEVER if nobody
@@ -348,7 +346,7 @@ u64 rngq_turns_next_ns(const struct rngq_turns *turns)
 
 /**
  * rngq_turns_set_quota() - change the bucket's quota
- * @turns: the bucket, its ring and its line
+ * @turns: the bucket and its ring
  * @quota: the new quota
  * @now_ns: the time
  *

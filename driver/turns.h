@@ -6,17 +6,16 @@
  * in line. Each refill that somebody waits for begins a round: it is dealt out
  * in equal shares to all members, those who have asked since the refill before,
  * and those of them who wait are woken, each for its own share. Bytes that don't
- * divide go one each to those who wait, round a ring of the members, so that
- * over the rounds all get as many. If there is less than a byte for each
- * member, those at the head of the line get one each.
+ * divide go to those who wait, odd ones one each round a ring of the members:
+ * so over the rounds all get as many, however quick they are to ask again.
  *
  * A share is reserved for its client, yet stays in the bucket until it is
  * fetched: so the bucket's promise covers it, and nothing is lost with it. But
  * it does not stay for ever. When half of the period is over at most half of a
  * share is left, when half of the rest is over a quarter, and so on. That is
- * enough for who fetches its share bit by bit through the period; what others
- * don't want goes to those in line at each of these cuts, and can still be
- * fetched before the next refill, which would find no room for it.
+ * enough for who fetches its share bit by bit through the period. What others
+ * don't want goes to those in line at each of these cuts, until the next one;
+ * for the next refill would find no room for it.
  *
  * So who wants less than an equal share gets all it wants, those who want more
  * get equal shares of the rest, and asking again and again gains nothing.
@@ -43,16 +42,16 @@
 /**
  * struct rngq_turn - a client's place
  * @ring:	among the members; empty: it is none
- * @line:	among those who wait; empty: it doesn't
+ * @is_waiting:	it waits
  * @wake:	among those to be woken; empty: it is not
  * @reserved_bytes: what is left of its share
- * @hold_bytes:	how much of its share may be left at the time
+ * @hold_bytes:	how much of that may be left at the next cut, twice over
  * @asked:	the bucket's count of refills when it last asked
  */
 struct rngq_turn {
 	struct list_head ring;
-	struct list_head line;
 	struct list_head wake;
+	bool is_waiting;
 	u64 reserved_bytes;
 	u64 hold_bytes;
 	u64 asked;
@@ -62,9 +61,8 @@ struct rngq_turn {
  * struct rngq_turns - a bucket, and those who want of it
  * @bucket:	the bucket
  * @ring:	the members, whoever gets the next odd byte at the head
- * @line:	those who wait, the first at the head
  * @members:	how many are in the ring
- * @waiting:	how many are in the line
+ * @waiting:	how many of them wait
  * @reserved_bytes: sum of what is left of all shares
  * @round:	the bucket's count of refills when the round began
  * @cut_ns:	when shares are cut next; RNGQ_NEVER: not in this round
@@ -73,7 +71,6 @@ struct rngq_turn {
 struct rngq_turns {
 	struct rngq_bucket bucket;
 	struct list_head ring;
-	struct list_head line;
 	u64 members;
 	u64 waiting;
 	u64 reserved_bytes;
