@@ -29,6 +29,9 @@
 /* QEMU under a second emulator, with 19 others: minutes would be a hang. */
 #define ANSWER_TIMEOUT_MS	120000
 
+/* What QEMU reads of the connection, and obeys, before it does anything else */
+#define VOLLEY_SIZE		1024
+
 #define FIRMWARE_SIZE		65536
 #define X86_HLT			0xf4
 
@@ -61,37 +64,48 @@
 #define VIRTQ_DESC_SIZE		16
 #define VIRTQ_DESC_F_WRITE	2
 
-static void send_line(struct guest *guest, const char *line)
+/* Returns whether there still is a QEMU that takes it. */
+static bool send_text(struct guest *guest, const char *text)
 {
-	size_t length = strlen(line), done = 0;
+	size_t length = strlen(text), done = 0;
 
 	while (done < length) {
-		ssize_t n = send(guest->fd, line + done, length - done,
+		ssize_t n = send(guest->fd, text + done, length - done,
 				 MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			bail_out("QEMU %d takes a qtest command", guest->pid);
+			return false;
 		done += n;
 	}
+	return true;
+}
+
+/* What recv() returns, once there is something: 0 if QEMU has gone. */
+static size_t receive_text(struct guest *guest, char *text, size_t size)
+{
+	struct pollfd pfd = { .fd = guest->fd, .events = POLLIN };
+	ssize_t n;
+
+	do {
+		if (poll(&pfd, 1, ANSWER_TIMEOUT_MS) == 0)
+			bail_out("QEMU %d answers within %d ms", guest->pid,
+				 ANSWER_TIMEOUT_MS);
+		n = recv(guest->fd, text, size, 0);
+	} while (n < 0 && errno == EINTR);
+	return n > 0 ? n : 0;
 }
 
 static void receive_line(struct guest *guest, char *line, size_t size)
 {
-	struct pollfd pfd = { .fd = guest->fd, .events = POLLIN };
 	size_t length = 0;
 
 	for (;;) {
-		ssize_t n;
+		size_t n = receive_text(guest, line + length,
+					size - 1 - length);
 
-		if (poll(&pfd, 1, ANSWER_TIMEOUT_MS) == 0)
-			bail_out("QEMU %d answers within %d ms", guest->pid,
-				 ANSWER_TIMEOUT_MS);
-		n = recv(guest->fd, line + length, size - 1 - length, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
+		if (!n)
 			bail_out("QEMU %d runs on", guest->pid);
 		length += n;
 		line[length] = '\0';
@@ -115,7 +129,8 @@ static void command(struct guest *guest, char *answer, size_t size,
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	send_line(guest, line);
+	if (!send_text(guest, line))
+		bail_out("QEMU %d listens", guest->pid);
 	receive_line(guest, answer, size);
 	if (strncmp(answer, "OK", 2) != 0)
 		bail_out("QEMU %d obeys '%.*s': %s", guest->pid,
@@ -316,6 +331,22 @@ void guest_init_rng(struct guest *guest)
 	write_value(guest, "outb", VIRTIO_STATUS, VIRTIO_STATUS_DRIVER_OK);
 }
 
+u64 guest_boot(struct guest *guest, const char *device)
+{
+	struct guest_options options = {
+		.filename = RNGQ_DEV, .device = device,
+	};
+	u64 id;
+
+	guest_start(guest, &options);
+	guest_wait_up(guest);
+	id = guest_client(guest);
+	if (!id)
+		bail_out("there is a client with QEMU's pid");
+	guest_init_rng(guest);
+	return id;
+}
+
 void guest_post(struct guest *guest, unsigned int bytes)
 {
 	unsigned int slot = guest->posted % guest->slots;
@@ -334,6 +365,32 @@ void guest_post(struct guest *guest, unsigned int bytes)
 void guest_notify(struct guest *guest)
 {
 	write_value(guest, "outw", VIRTIO_QUEUE_NOTIFY, 0);
+}
+
+bool guest_volley(struct guest *guest, unsigned int times)
+{
+	char line[24], text[VOLLEY_SIZE + 1] = "", answers[VOLLEY_SIZE];
+	size_t length, wanted = strlen("OK\n") * times, got = 0;
+
+	length = snprintf(line, sizeof(line), "outb 0x%x 0x%x\n",
+			  VIRTIO_STATUS, VIRTIO_STATUS_DRIVER_OK);
+	if (times * length > VOLLEY_SIZE)
+		bail_out("QEMU reads a volley of %u at once", times);
+	for (unsigned int i = 0; i < times; i++)
+		memcpy(text + i * length, line, length + 1);
+	if (!send_text(guest, text))
+		return false;
+	while (got < wanted) {
+		size_t n = receive_text(guest, answers + got, wanted - got);
+
+		if (!n)
+			return false;
+		got += n;
+	}
+	for (got = 0; got < wanted; got += strlen("OK\n"))
+		if (strncmp(answers + got, "OK\n", strlen("OK\n")) != 0)
+			bail_out("QEMU %d obeys each of a volley", guest->pid);
+	return true;
 }
 
 unsigned int guest_outstanding(const struct guest *guest)

@@ -46,11 +46,25 @@ u64 guest_client(const struct guest *guest);
 /* Find the device, set up its queue, tell it that the driver is ready. */
 void guest_init_rng(struct guest *guest);
 
+/*
+ * All of this, for a QEMU on our device with these properties of
+ * virtio-rng-pci. Returns the id of its client; without one, gives the test up.
+ */
+u64 guest_boot(struct guest *guest, const char *device);
+
 /* Put a buffer of @bytes into the queue; the device is not told. */
 void guest_post(struct guest *guest, unsigned int bytes);
 
 /* Notify the device; returns when QEMU has handled the notification. */
 void guest_notify(struct guest *guest);
+
+/*
+ * Say @times over that the driver is ready, 64 times at the most. Each makes
+ * the device look at its queue as a notification does, but at once, whatever
+ * its ioeventfd property is; and QEMU's main loop serves no request before the
+ * last. (A guest's CPU is as quick.) Returns whether QEMU lived through it.
+ */
+bool guest_volley(struct guest *guest, unsigned int times);
 
 /* Buffers that the device has and did not give back. */
 unsigned int guest_outstanding(const struct guest *guest);
