@@ -16,8 +16,9 @@ build=$cache/module-$(key <(echo "$top" "$kdir" "$@"))
 need gcc make rsync
 locked "$(basename "$build")"
 mkdir -p "$build"
-# What is built is excluded, hence neither copied nor deleted.
-rsync -a --delete --include-from=- "$top/" "$build/" <<-'EOF'
+# What is built is excluded, hence neither copied nor deleted. A source whose
+# content changed is new to make, whatever its time says.
+rsync -rlpc --delete --include-from=- "$top/" "$build/" <<-'EOF'
 	/Kbuild
 	/driver/
 	/driver/*.[ch]
