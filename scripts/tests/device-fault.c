@@ -5,12 +5,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -20,6 +18,7 @@
 
 #include "reader.h"
 #include "rngq.h"
+#include "slow.h"
 
 #define PAGE	4096UL
 #define QUOTA	1000000ULL
@@ -199,52 +198,6 @@ static void test_storm(void)
 	is_u64(rngq_client(fd, "available"), quota - got, "all else was given back");
 	munmap(start, 2 * PAGE);
 	close(fd);
-}
-
-/* A page whose first touch waits until we fill it. */
-struct slow_page {
-	char *page;
-	int uffd;
-};
-
-static void slow_page_map(struct slow_page *slow)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register area = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	slow->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	slow->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	area.range.start = (unsigned long)slow->page;
-	area.range.len = PAGE;
-	if (slow->page == MAP_FAILED || slow->uffd < 0 ||
-	    ioctl(slow->uffd, UFFDIO_API, &api) ||
-	    ioctl(slow->uffd, UFFDIO_REGISTER, &area))
-		bail_out("a page can be watched with userfaultfd");
-}
-
-static void slow_page_wait_touched(struct slow_page *slow)
-{
-	struct pollfd pollfd = { .fd = slow->uffd, .events = POLLIN };
-
-	if (poll(&pollfd, 1, LATE_MS) != 1)
-		bail_out("the copy touches the page");
-}
-
-static void slow_page_fill(struct slow_page *slow)
-{
-	struct uffdio_zeropage zero = {
-		.range = { .start = (unsigned long)slow->page, .len = PAGE },
-	};
-
-	if (ioctl(slow->uffd, UFFDIO_ZEROPAGE, &zero))
-		bail_out("the page can be filled");
-}
-
-static void slow_page_unmap(struct slow_page *slow)
-{
-	munmap(slow->page, PAGE);
-	close(slow->uffd);
 }
 
 /* read(fd, page, size) in a thread, hit by a signal while the copy waits. */
