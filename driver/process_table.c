@@ -50,31 +50,50 @@ static bool is_gone(const struct entry *entry)
 }
 
 /**
- * rngq_process_table_find() - find a process, or take it in
+ * rngq_process_table_new() - make an entry for a process, outside the table
  * @pid: its thread group
  *
- * Context: Process context, may sleep; the registry's mutex is held. Unless
- * the process gets a client, rngq_process_table_settle() is to be called.
- * Return: What is remembered of it, or NULL: no memory.
+ * Separate from rngq_process_table_find(), since this may have to wait for
+ * memory, and for as long as the process's memory cgroup likes.
+ *
+ * Context: Process context, may sleep; the registry's mutex is not held.
+ * Return: A process that has no clients yet, or NULL: no memory.
  */
-struct rngq_process *rngq_process_table_find(struct pid *pid)
+struct rngq_process *rngq_process_table_new(struct pid *pid)
 {
+	struct entry *entry = kzalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT);
+
+	if (!entry)
+		return NULL;
+	entry->pid = get_pid(pid);
+	INIT_HLIST_NODE(&entry->node);
+	INIT_LIST_HEAD(&entry->idle);
+	return &entry->process;
+}
+
+/**
+ * rngq_process_table_find() - find a process, or take it in
+ * @fresh: from rngq_process_table_new(); gone afterwards if it is known already
+ *
+ * Context: Any; the registry's mutex is held. Unless the process gets a client,
+ * rngq_process_table_settle() is to be called.
+ * Return: What is remembered of it.
+ */
+struct rngq_process *rngq_process_table_find(struct rngq_process *fresh)
+{
+	struct entry *new = container_of(fresh, struct entry, process);
+	unsigned long key = (unsigned long)new->pid;
 	struct entry *entry;
 
-	hash_for_each_possible(processes, entry, node, (unsigned long)pid) {
-		if (entry->pid == pid) {
+	hash_for_each_possible(processes, entry, node, key) {
+		if (entry->pid == new->pid) {
+			forget(new);
 			list_del_init(&entry->idle);
 			return &entry->process;
 		}
 	}
-
-	entry = kzalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT);
-	if (!entry)
-		return NULL;
-	entry->pid = get_pid(pid);
-	INIT_LIST_HEAD(&entry->idle);
-	hash_add(processes, &entry->node, (unsigned long)pid);
-	return &entry->process;
+	hash_add(processes, &new->node, key);
+	return fresh;
 }
 
 /**

@@ -19,7 +19,8 @@
 struct pid;
 struct rngq_process;
 
-struct rngq_process *rngq_process_table_find(struct pid *pid);
+struct rngq_process *rngq_process_table_new(struct pid *pid);
+struct rngq_process *rngq_process_table_find(struct rngq_process *fresh);
 bool rngq_process_table_settle(struct rngq_process *process);
 bool rngq_process_table_sweep(void);
 bool rngq_process_table_has_idle(void);

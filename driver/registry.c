@@ -171,12 +171,12 @@ int rngq_registry_add(struct rngq_client *client)
 	struct rngq_process *process;
 	int err;
 
+	process = rngq_process_table_new(client->pid);
+	if (!process)
+		return -ENOMEM;
+
 	mutex_lock(&registry_mutex);
-	process = rngq_process_table_find(client->pid);
-	if (!process) {
-		err = -ENOMEM;
-		goto out_unlock;
-	}
+	process = rngq_process_table_find(process);
 	err = check_limits(process);
 	if (err) {
 		rngq_stats_add(RNGQ_STAT_REFUSED, 1);
