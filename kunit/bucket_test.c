@@ -37,6 +37,19 @@ static struct scene *new_scene(struct kunit *test, u64 rate_bytes,
 	return scene;
 }
 
+static struct scene *new_empty_scene(struct kunit *test, u64 rate_bytes,
+				     u64 period_ms, u64 burst_bytes)
+{
+	const struct rngq_quota quota = { rate_bytes, period_ms, burst_bytes };
+	struct scene *scene = new_scene(test, rate_bytes, period_ms,
+					burst_bytes, 0);
+
+	/* As on a stack here, too. */
+	memset(&scene->bucket, 0x5a, sizeof(scene->bucket));
+	rngq_bucket_init_empty(&scene->bucket, &quota, scene->now_ns);
+	return scene;
+}
+
 static u64 take(struct scene *scene, u64 want_bytes)
 {
 	return rngq_bucket_take(&scene->bucket, want_bytes, scene->now_ns,
@@ -623,6 +636,44 @@ static void fastest_clock_fills_the_largest_burst(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, available(s), MOST_BYTES + 1);
 }
 
+static void empty_bucket_starts_its_period_at_once(struct kunit *test)
+{
+	struct scene *s = new_empty_scene(test, 5, 5000, 7);
+
+	KUNIT_EXPECT_EQ(test, available(s), 0ULL);
+	KUNIT_EXPECT_EQ(test, s->bucket.credit_bytes, 0ULL);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, s->now_ns + 5 * SEC);
+	s->now_ns += 5 * SEC - 1;
+	KUNIT_EXPECT_EQ(test, available(s), 0ULL);
+	s->now_ns += 1;
+	KUNIT_EXPECT_EQ(test, available(s), 5ULL);
+	s->now_ns += 10 * SEC;
+	KUNIT_EXPECT_EQ(test, available(s), 12ULL);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, RNGQ_NEVER);
+}
+
+static void empty_bucket_knows_the_beat(struct kunit *test)
+{
+	struct scene *s = new_empty_scene(test, 5, 5000, 0);
+
+	find_nothing(s);
+	s->now_ns += 6 * SEC;
+	KUNIT_EXPECT_EQ(test, take(s, 5), 5ULL);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, s->now_ns + 4 * SEC);
+}
+
+static void empty_without_a_limit_is_full(struct kunit *test)
+{
+	struct scene *s = new_empty_scene(test, RNGQ_MAX, 1000, 7);
+
+	KUNIT_EXPECT_EQ(test, available(s), RNGQ_MAX);
+	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, RNGQ_NEVER);
+	s->now_ns += YEAR;
+	KUNIT_EXPECT_EQ(test, take(s, 1000), 1000ULL);
+	set_quota(s, 10, 1000, 2);
+	KUNIT_EXPECT_EQ(test, available(s), 12ULL);
+}
+
 static struct kunit_case bucket_cases[] = {
 	KUNIT_CASE(bucket_starts_full),
 	KUNIT_CASE(first_take_starts_the_period),
@@ -667,6 +718,9 @@ static struct kunit_case bucket_cases[] = {
 	KUNIT_CASE(extremes_do_not_overflow),
 	KUNIT_CASE(slowest_quota_does_not_overflow),
 	KUNIT_CASE(fastest_clock_fills_the_largest_burst),
+	KUNIT_CASE(empty_bucket_starts_its_period_at_once),
+	KUNIT_CASE(empty_bucket_knows_the_beat),
+	KUNIT_CASE(empty_without_a_limit_is_full),
 	{}
 };
 

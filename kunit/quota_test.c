@@ -69,6 +69,47 @@ static const struct parse_case parse_cases[] = {
 	{ "boot: most", RNGQ_BOOT_BYTES, "1099511627776", 0, 1ULL << 40 },
 	{ "boot: one too many", RNGQ_BOOT_BYTES, "1099511627777", -ERANGE },
 	{ "boot: no max", RNGQ_BOOT_BYTES, "max", -EINVAL },
+
+	{ "total rate: least", RNGQ_TOTAL_RATE_BYTES, "1", 0, 1 },
+	{ "total rate: most", RNGQ_TOTAL_RATE_BYTES, "1099511627776", 0,
+	  1ULL << 40 },
+	{ "total rate: max", RNGQ_TOTAL_RATE_BYTES, "max\n", 0, RNGQ_MAX },
+	{ "total rate: 0", RNGQ_TOTAL_RATE_BYTES, "0", -ERANGE },
+	{ "total rate: one too many", RNGQ_TOTAL_RATE_BYTES, "1099511627777",
+	  -ERANGE },
+
+	{ "total period: least", RNGQ_TOTAL_PERIOD_MS, "1", 0, 1 },
+	{ "total period: most", RNGQ_TOTAL_PERIOD_MS, "4294967295", 0,
+	  4294967295ULL },
+	{ "total period: 0", RNGQ_TOTAL_PERIOD_MS, "0", -ERANGE },
+	{ "total period: one too many", RNGQ_TOTAL_PERIOD_MS, "4294967296",
+	  -ERANGE },
+	{ "total period: no max", RNGQ_TOTAL_PERIOD_MS, "max", -EINVAL },
+
+	{ "total burst: least", RNGQ_TOTAL_BURST_BYTES, "0", 0, 0 },
+	{ "total burst: most", RNGQ_TOTAL_BURST_BYTES, "1099511627776", 0,
+	  1ULL << 40 },
+	{ "total burst: one too many", RNGQ_TOTAL_BURST_BYTES, "1099511627777",
+	  -ERANGE },
+	{ "total burst: no max", RNGQ_TOTAL_BURST_BYTES, "max", -EINVAL },
+
+	{ "clients: least", RNGQ_MAX_CLIENTS, "1", 0, 1 },
+	{ "clients: most", RNGQ_MAX_CLIENTS, "1048576", 0, 1ULL << 20 },
+	{ "clients: max", RNGQ_MAX_CLIENTS, "max", 0, RNGQ_MAX },
+	{ "clients: 0", RNGQ_MAX_CLIENTS, "0", -ERANGE },
+	{ "clients: one too many", RNGQ_MAX_CLIENTS, "1048577", -ERANGE },
+	{ "clients: negative", RNGQ_MAX_CLIENTS, "-1", -EINVAL },
+
+	{ "clients of a process: least", RNGQ_MAX_CLIENTS_PER_PROCESS, "1", 0,
+	  1 },
+	{ "clients of a process: most", RNGQ_MAX_CLIENTS_PER_PROCESS,
+	  "1048576", 0, 1ULL << 20 },
+	{ "clients of a process: max", RNGQ_MAX_CLIENTS_PER_PROCESS, "max", 0,
+	  RNGQ_MAX },
+	{ "clients of a process: 0", RNGQ_MAX_CLIENTS_PER_PROCESS, "0",
+	  -ERANGE },
+	{ "clients of a process: one too many", RNGQ_MAX_CLIENTS_PER_PROCESS,
+	  "1048577", -ERANGE },
 };
 
 static void parse_case_to_desc(const struct parse_case *c, char *desc)
@@ -124,6 +165,7 @@ static void value_is_printed_as_it_is_parsed(struct kunit *test)
 static void settings_are_found_by_number(struct kunit *test)
 {
 	struct rngq_quota quota = {};
+	enum rngq_setting setting;
 
 	*rngq_quota_value(&quota, RNGQ_RATE_BYTES) = 1;
 	*rngq_quota_value(&quota, RNGQ_PERIOD_MS) = 2;
@@ -131,14 +173,32 @@ static void settings_are_found_by_number(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, quota.rate_bytes, 1ULL);
 	KUNIT_EXPECT_EQ(test, quota.period_ms, 2ULL);
 	KUNIT_EXPECT_EQ(test, quota.burst_bytes, 3ULL);
-	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_RATE_BYTES),
-			   "rate_bytes");
-	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_PERIOD_MS),
-			   "period_ms");
-	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_BURST_BYTES),
-			   "burst_bytes");
-	KUNIT_EXPECT_STREQ(test, rngq_setting_name(RNGQ_BOOT_BYTES),
-			   "boot_bytes");
+
+	/* The host's settings are in no client's quota. */
+	for (setting = RNGQ_QUOTA_SETTINGS; setting < RNGQ_NR_SETTINGS;
+	     setting++)
+		KUNIT_EXPECT_NULL(test, rngq_quota_value(&quota, setting));
+}
+
+static void settings_have_names(struct kunit *test)
+{
+	static const char * const names[] = {
+		[RNGQ_RATE_BYTES] = "rate_bytes",
+		[RNGQ_PERIOD_MS] = "period_ms",
+		[RNGQ_BURST_BYTES] = "burst_bytes",
+		[RNGQ_BOOT_BYTES] = "boot_bytes",
+		[RNGQ_TOTAL_RATE_BYTES] = "total_rate_bytes",
+		[RNGQ_TOTAL_PERIOD_MS] = "total_period_ms",
+		[RNGQ_TOTAL_BURST_BYTES] = "total_burst_bytes",
+		[RNGQ_MAX_CLIENTS] = "max_clients",
+		[RNGQ_MAX_CLIENTS_PER_PROCESS] = "max_clients_per_process",
+	};
+	enum rngq_setting setting;
+
+	KUNIT_ASSERT_EQ(test, (int)ARRAY_SIZE(names), (int)RNGQ_NR_SETTINGS);
+	for (setting = 0; setting < RNGQ_NR_SETTINGS; setting++)
+		KUNIT_EXPECT_STREQ(test, rngq_setting_name(setting),
+				   names[setting]);
 }
 
 static struct kunit_case quota_cases[] = {
@@ -146,6 +206,7 @@ static struct kunit_case quota_cases[] = {
 	KUNIT_CASE(cut_and_torn_texts_are_told),
 	KUNIT_CASE(value_is_printed_as_it_is_parsed),
 	KUNIT_CASE(settings_are_found_by_number),
+	KUNIT_CASE(settings_have_names),
 	{}
 };
 
