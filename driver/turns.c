@@ -61,6 +61,13 @@ static u64 next_cut_ns(const struct rngq_turns *turns, u64 now_ns)
 	return now_ns + left_ns / 2;
 }
 
+/* See to it that shares are cut when half of what is left is over. */
+static void schedule_cut(struct rngq_turns *turns, u64 now_ns)
+{
+	if (turns->reserved_bytes)
+		turns->cut_ns = min(turns->cut_ns, next_cut_ns(turns, now_ns));
+}
+
 static void cut_shares(struct rngq_turns *turns)
 {
 	struct rngq_turn *turn;
@@ -177,10 +184,13 @@ u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 	bytes = rngq_bucket_take(&turns->bucket, bytes, now_ns, draw);
 	unreserve(turns, turn, min(bytes, turn->reserved_bytes));
 	/* On the beat, the period can be over before the cut would come. */
-	if (stood && bytes && turns->reserved_bytes)
-		turns->cut_ns = min(turns->cut_ns, next_cut_ns(turns, now_ns));
-	if (bytes)
+	if (stood && bytes)
+		schedule_cut(turns, now_ns);
+	if (bytes) {
 		stop_waiting(turns, turn);
+		/* Nobody waited for this refill, or it has been dealt out. */
+		turns->fresh = false;
+	}
 	return bytes;
 }
 
@@ -320,8 +330,7 @@ void rngq_turns_deal(struct rngq_turns *turns, u64 now_ns,
 		share = div64_u64_rem(rest, turns->members, &rest);
 	deal_out(turns, share, rest, wake);
 	turns->fresh = false;
-	if (turns->reserved_bytes && turns->cut_ns == RNGQ_NEVER)
-		turns->cut_ns = next_cut_ns(turns, now_ns);
+	schedule_cut(turns, now_ns);
 	/* What was reserved for one can come free for another. */
 	if (turns->waiting)
 		rngq_bucket_await(&turns->bucket);
