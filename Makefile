@@ -17,7 +17,7 @@ release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(kdir)/include/generat
 udev_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-rngquota.rules
 modprobe_conf = $(DESTDIR)/etc/modprobe.d/rngquota.conf
 
-.PHONY: all help demo kunit vmtest check lint install uninstall clean
+.PHONY: all help demo bench-fairness bench-cost kunit vmtest check lint install uninstall clean
 
 all:
 	$(need_kdir)@$(MAKE) -C $(kdir) M=$(CURDIR) modules
@@ -26,6 +26,8 @@ all:
 help:
 	@echo "make            the module, for the running kernel or KDIR="
 	@echo "make demo       two real VMs, each with its own quota, and a picture of it"
+	@echo "make bench-fairness  who gets what when all together get too little"
+	@echo "make bench-cost      instructions a call, and two readers on two CPUs"
 	@echo "make kunit      the KUnit suites, on User Mode Linux"
 	@echo "make vmtest     the system tests, on Debian's stock kernel in QEMU (TESTS=)"
 	@echo "make lint       checkpatch, sparse, W=1, kernel-doc, ABI page, shellcheck, codespell"
@@ -34,7 +36,7 @@ help:
 	@echo "make uninstall  what install has put there"
 	@echo "make clean      what make has built here"
 
-demo kunit lint check:
+demo bench-fairness bench-cost kunit lint check:
 	@scripts/$@.sh
 
 vmtest:

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench-fairness.sh [PICTURE]: let 100 clients share a total/ that is too small
+# for them, on Debian's stock kernel in QEMU (emulated, 2 CPUs); print who got
+# what beside the figures to reach, and draw it as an SVG in PICTURE,
+# ./fairness.svg if not given. It takes some four minutes.
+
+. "$(dirname "$0")/bench/vm.sh"
+
+picture=$(realpath -m -- "${1-fairness.svg}")
+[ -w "$(dirname "$picture")" ] ||
+	die "there is no writable folder $(dirname "$picture") for the picture"
+need gnuplot-nox
+build_benchmark fairness
+say "booting $(basename "$image"); the whole run takes about four minutes"
+# Who gets no CPU comes too late for its share.
+undisturbed run_vm "$top" fairness '' 500 -accel tcg,thread=multi -smp 2
+if grep -q '^one-greedy ' "$work/measured"; then
+	gnuplot -c "$top/scripts/bench/fairness-plot" "$work/measured" >"$work/picture" ||
+		die "the picture could not be drawn"
+	cp "$work/picture" "$picture"
+	echo "picture: $picture"
+fi
+[ "$ended" = 0 ] || die "the benchmark failed: see above"
+echo "bench-fairness: all figures reached"

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fairness FILE: who gets what when total/ is too small for all ("Many clients"
+ * in the interface). Crowds of 100 processes, a client each, without a quota of
+ * their own:
+ *
+ *  - all are greedy, some by read(), some by poll(), some by edge-triggered
+ *    epoll, and some hammer without ever waiting;
+ *  - the same, with only a byte for every second one: who is woken for nothing?
+ *  - one is greedy, the others want little, each on a beat of its own.
+ *
+ * Time. Somebody empties total/, and that starts its clock; as the crowd always
+ * waits for more, each refill comes a period after the one before. All is
+ * counted in rows of a period's length, each of which begins a tenth of a period
+ * before a refill: what that refill brought has nine tenths to be fetched in.
+ * The first rows, in which the crowd arrives, are not counted.
+ *
+ * Wake-ups. The scheduler's event sched_waking tells of each sleeping task that
+ * is woken, exactly once, whoever wakes it and however. The greedy ones sleep for
+ * nothing but the device. (Context switches would not do: a task that is woken
+ * before it is off the CPU makes none.)
+ *
+ * The tables go to the standard output. FILE gets, to be drawn,
+ *
+ *	client RATE KIND BYTES			for each greedy one
+ *	crowd RATE ROW SERVED WOKEN		clients, all of them greedy
+ *	one-greedy ROW WANTED MODEST GREEDY	bytes, one of them greedy
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "crowd.h"
+#include "rngq.h"
+
+#define TRACING		"/sys/kernel/tracing/"
+
+#define CLIENTS		100
+#define RATE_BYTES	1000
+#define SCARCE_BYTES	50
+#define SPINNING	3
+#define MODEST_BYTES	5
+#define MODEST_MIN_MS	800	/* a modest one's beat, */
+#define MODEST_STEP_MS	4	/* and by how much the next one's is longer */
+#define PERIOD_NS	(total.period_ms * NSEC_PER_MSEC)
+#define EARLY_ROWS	3
+#define ROWS		60
+#define LATE_ROWS	2	/* so that who wanted something late, can have it */
+#define LOG_SIZE	1024
+
+static struct crowd_quota total = { .rate_bytes = RATE_BYTES, .period_ms = 1000 };
+
+static const char *const kind_names[CROWD_KINDS] = {
+	[CROWD_READ] = "read()",
+	[CROWD_POLL] = "poll(), read()",
+	[CROWD_EDGE] = "epoll, edges",
+	[CROWD_SPIN] = "spin on EAGAIN",
+};
+
+/* What happened in the rows that count. */
+struct result {
+	u64 start_ns;
+	u64 bytes, member_bytes[CLIENTS], row_bytes[ROWS];
+	u64 reads[CLIENTS];
+	u64 first_bytes[ROWS];		/* what the first member had */
+	unsigned int served[ROWS];	/* members that had something, and those */
+	unsigned int sleepers_served[ROWS];	/* of them that don't spin */
+	unsigned int woken[ROWS], member_woken[CLIENTS];
+};
+
+static FILE *measured;
+static bool all_reached = true;
+
+/* The row of the time @at_ns; ROWS or more if it is in none that counts. */
+static u64 row_of(const struct result *result, u64 at_ns)
+{
+	return at_ns < result->start_ns ? ROWS : (at_ns - result->start_ns) / PERIOD_NS;
+}
+
+/* One line of the table of figures. */
+__printf(4, 5)
+static void figure(bool reached, const char *what, const char *to_reach,
+		   const char *got, ...)
+{
+	char text[80];
+	va_list args;
+
+	va_start(args, got);
+	vsnprintf(text, sizeof(text), got, args);
+	va_end(args);
+	printf("  %-40s %-24s %-22s %s\n", what, text, to_reach,
+	       reached ? "reached" : "NOT reached");
+	all_reached &= reached;
+}
+
+static void tracing(const char *file, const char *text)
+{
+	char path[100];
+	FILE *stream;
+
+	snprintf(path, sizeof(path), TRACING "%s", file);
+	stream = fopen(path, "w");
+	if (!stream || fputs(text, stream) < 0 || fclose(stream))
+		bail_out("\"%s\" can be written to %s", text, path);
+}
+
+static void prepare_tracing(void)
+{
+	tracing("tracing_on", "0");
+	tracing("trace", "");
+	/* The clock of the crowd, and room for all that comes. */
+	tracing("trace_clock", "mono");
+	tracing("buffer_size_kb", "8192");
+	tracing("events/sched/sched_waking/filter", "comm == \"benchmark\"");
+	tracing("events/sched/sched_waking/enable", "1");
+}
+
+static void count_wakeups(const struct crowd *crowd, struct result *result)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	unsigned long kept, written;
+	bool complete = false;
+	char line[400];
+
+	if (!trace)
+		bail_out("the trace can be read");
+	while (fgets(line, sizeof(line), trace)) {
+		char *event = strstr(line, ": sched_waking: "), *pid;
+		u64 row;
+
+		if (sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
+			   &kept, &written) == 2)
+			complete = kept == written;
+		if (!event)
+			continue;
+		/* Before the event's name there is its time in seconds. */
+		*event = '\0';
+		pid = strstr(event + 1, " pid=");
+		row = row_of(result, strtod(strrchr(line, ' '), NULL) * NSEC_PER_SEC);
+		for (int i = 0; i < CLIENTS && pid && row < ROWS; i++) {
+			if (crowd->members[i].pid != atoi(pid + strlen(" pid=")))
+				continue;
+			result->woken[row]++;
+			result->member_woken[i]++;
+		}
+	}
+	fclose(trace);
+	if (!complete)
+		bail_out("the trace has lost nothing");
+}
+
+static void count_reads(const struct crowd *crowd, struct result *result)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		const struct crowd_member *member = &crowd->members[i];
+		bool served[ROWS] = { false };
+
+		if (member->logged > LOG_SIZE)
+			bail_out("the log of member %d is large enough", i);
+		for (size_t entry = 0; entry < member->logged; entry++) {
+			u64 bytes = member->log[entry].bytes;
+			u64 row = row_of(result, member->log[entry].after_ns);
+
+			if (row >= ROWS)
+				continue;
+			served[row] = true;
+			result->reads[i]++;
+			result->member_bytes[i] += bytes;
+			result->row_bytes[row] += bytes;
+			result->first_bytes[row] += i ? 0 : bytes;
+			result->bytes += bytes;
+		}
+		for (int row = 0; row < ROWS; row++) {
+			result->served[row] += served[row];
+			result->sleepers_served[row] += served[row] && member->kind != CROWD_SPIN;
+		}
+	}
+}
+
+/* Let the crowd go for all rows, and count what it did in those that count. */
+static void run(struct crowd *crowd, struct result *result)
+{
+	int fd;
+
+	if (rngq_attr_write("max", "default/rate_bytes"))
+		bail_out("the clients' own quota can be set");
+	crowd_set_total(total.rate_bytes, total.period_ms, total.burst_bytes);
+	crowd_open(crowd);
+	prepare_tracing();
+
+	fd = rngq_open(O_NONBLOCK);
+	memset(result, 0, sizeof(*result));
+	result->start_ns = rngq_now_ns() + EARLY_ROWS * PERIOD_NS - PERIOD_NS / 10;
+	if (rngq_drain(fd) != total.rate_bytes)
+		bail_out("total/ is full at first");
+	close(fd);
+	crowd_go(crowd);
+
+	rngq_sleep_until_ns(result->start_ns);
+	tracing("tracing_on", "1");
+	rngq_sleep_until_ns(result->start_ns + ROWS * PERIOD_NS);
+	tracing("tracing_on", "0");
+	rngq_sleep_until_ns(result->start_ns + (ROWS + LATE_ROWS) * PERIOD_NS);
+	/* As long as the members' pids are known. */
+	count_wakeups(crowd, result);
+	crowd_stop(crowd);
+	if (crowd_error(crowd))
+		bail_out("no member meets an error, not %d", crowd_error(crowd));
+	count_reads(crowd, result);
+}
+
+static void judge_total(struct crowd *crowd, const struct result *result)
+{
+	u64 excess = crowd_excess(crowd, &total);
+
+	figure(!excess, "all, above the promise in any interval", "0",
+	       "%llu bytes", excess);
+	figure(result->bytes >= total.rate_bytes * ROWS * 99 / 100,
+	       "all, of what is refilled in 60 periods", ">= 99 %",
+	       "%llu bytes, %.2f %%", result->bytes,
+	       100. * result->bytes / (total.rate_bytes * ROWS));
+}
+
+static void show_kind(const struct crowd *crowd, const struct result *result,
+		      enum crowd_kind kind)
+{
+	u64 least = ~0ULL, most = 0, reads = 0, empty = 0, woken = 0;
+	unsigned int clients = 0;
+
+	for (int i = 0; i < CLIENTS; i++) {
+		u64 bytes = result->member_bytes[i];
+
+		if (crowd->members[i].kind != kind)
+			continue;
+		clients++;
+		least = bytes < least ? bytes : least;
+		most = bytes > most ? bytes : most;
+		reads += result->reads[i];
+		empty += crowd->members[i].empty;
+		woken += result->member_woken[i];
+	}
+	printf("  %-16s %7u   %6llu ... %-6llu %10llu %10llu %10llu\n",
+	       kind_names[kind], clients, least, most, reads, empty, woken);
+}
+
+static void judge_greedy(struct crowd *crowd, const struct result *result)
+{
+	double squares = 0, least = 0, most = 0;
+	unsigned int woken = 0, served = 0;
+	bool too_many = false;
+
+	printf("                                                           found\n"
+	       "  they wait by     clients     bytes each           reads    nothing    woken\n");
+	show_kind(crowd, result, CROWD_READ);
+	show_kind(crowd, result, CROWD_POLL);
+	show_kind(crowd, result, CROWD_EDGE);
+	show_kind(crowd, result, CROWD_SPIN);
+	printf("\n");
+
+	for (int i = 0; i < CLIENTS; i++) {
+		double share = (double)result->member_bytes[i] * CLIENTS / result->bytes;
+
+		squares += share * share;
+		least = i && least < share ? least : share;
+		most = most > share ? most : share;
+		fprintf(measured, "client %llu %d %llu\n", total.rate_bytes,
+			crowd->members[i].kind, result->member_bytes[i]);
+	}
+	for (int row = 0; row < ROWS; row++) {
+		woken += result->woken[row];
+		served += result->sleepers_served[row];
+		too_many |= result->woken[row] > result->sleepers_served[row];
+		fprintf(measured, "crowd %llu %d %u %u\n", total.rate_bytes, row,
+			result->served[row], result->woken[row]);
+	}
+	figure(CLIENTS / squares >= 0.99, "Jain's index", ">= 0.99", "%.5f",
+	       CLIENTS / squares);
+	figure(least >= 0.9 && most <= 1.1, "each, of an equal share", "90 % ... 110 %",
+	       "%.1f %% ... %.1f %%", 100 * least, 100 * most);
+	judge_total(crowd, result);
+	figure(!too_many, "woken in a period, of those that sleep", "never > served",
+	       "%.1f, served %.1f", (double)woken / ROWS, (double)served / ROWS);
+}
+
+static void test_all_greedy(struct result *result, u64 rate_bytes)
+{
+	struct crowd *crowd = crowd_new(CLIENTS, LOG_SIZE);
+	static const enum crowd_kind kinds[] = { CROWD_READ, CROWD_POLL, CROWD_EDGE };
+
+	total.rate_bytes = rate_bytes;
+	for (int i = 0; i < CLIENTS; i++)
+		crowd->members[i].kind = i < CLIENTS - SPINNING ?
+			kinds[i * 3 / (CLIENTS - SPINNING)] : CROWD_SPIN;
+	printf("\n%llu bytes / %llu ms; %d greedy clients, each asks for %d again and again:\n\n",
+	       total.rate_bytes, total.period_ms, CLIENTS, CROWD_MAX_ASKS);
+	run(crowd, result);
+	judge_greedy(crowd, result);
+	crowd_free(crowd);
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+struct wants {
+	u64 row_bytes[ROWS];
+	size_t count;		/* of wants in rows that count */
+	size_t met;
+	u64 waited_ns[CLIENTS * ROWS * 2];
+};
+
+/* What this modest one wanted in rows that count, and when it had that. */
+static void count_wants(const struct crowd *crowd, const struct result *result,
+			const struct crowd_member *member, struct wants *wants)
+{
+	u64 had = 0, wanted = 0, at_ns = crowd->start_ns;
+	size_t entry = 0;
+
+	for (;; at_ns += member->every_ms * NSEC_PER_MSEC) {
+		u64 row = row_of(result, at_ns);
+
+		if (row >= ROWS && at_ns > result->start_ns)
+			return;
+		wanted += member->wants_bytes;
+		while (had < wanted && entry < member->logged)
+			had += member->log[entry++].bytes;
+		if (row >= ROWS)
+			continue;
+		wants->row_bytes[row] += member->wants_bytes;
+		wants->count++;
+		if (had >= wanted)
+			wants->waited_ns[wants->met++] = member->log[entry - 1].after_ns - at_ns;
+	}
+}
+
+static void judge_modest(struct crowd *crowd, const struct result *result)
+{
+	static struct wants wants;
+	u64 left = total.rate_bytes * ROWS - (result->bytes - result->member_bytes[0]);
+
+	for (int i = 1; i < CLIENTS; i++)
+		count_wants(crowd, result, &crowd->members[i], &wants);
+	for (int row = 0; row < ROWS; row++)
+		fprintf(measured, "one-greedy %d %llu %llu %llu\n", row,
+			wants.row_bytes[row],
+			result->row_bytes[row] - result->first_bytes[row],
+			result->first_bytes[row]);
+	figure(wants.met == wants.count, "the modest, of what they want", "all",
+	       "%zu of %zu bytes", wants.met * MODEST_BYTES, wants.count * MODEST_BYTES);
+	figure(result->member_bytes[0] >= left * 99 / 100,
+	       "the greedy one, of what they leave", ">= 99 %",
+	       "%llu of %llu bytes", result->member_bytes[0], left);
+	judge_total(crowd, result);
+	if (!wants.met)
+		return;
+	qsort(wants.waited_ns, wants.met, sizeof(wants.waited_ns[0]), compare_u64);
+	printf("\n  A modest one waited for its %d bytes: median %llu ms, longest %llu ms.\n",
+	       MODEST_BYTES, wants.waited_ns[wants.met / 2] / NSEC_PER_MSEC,
+	       wants.waited_ns[wants.met - 1] / NSEC_PER_MSEC);
+}
+
+static void test_one_greedy(struct result *result)
+{
+	struct crowd *crowd = crowd_new(CLIENTS, LOG_SIZE);
+
+	for (int i = 1; i < CLIENTS; i++) {
+		struct crowd_member *member = &crowd->members[i];
+
+		member->kind = i % 2 ? CROWD_READ : CROWD_POLL;
+		member->wants_bytes = MODEST_BYTES;
+		member->every_ms = MODEST_MIN_MS + i * MODEST_STEP_MS;
+	}
+	total.rate_bytes = RATE_BYTES;
+	printf("\n%llu bytes / %llu ms; 1 greedy client, %d modest that want ",
+	       total.rate_bytes, total.period_ms, CLIENTS - 1);
+	printf("%d every %d ... %d ms each:\n\n", MODEST_BYTES,
+	       MODEST_MIN_MS + MODEST_STEP_MS,
+	       MODEST_MIN_MS + (CLIENTS - 1) * MODEST_STEP_MS);
+	run(crowd, result);
+	judge_modest(crowd, result);
+	crowd_free(crowd);
+}
+
+int main(int argc, char **argv)
+{
+	static struct result result;
+	struct utsname kernel;
+
+	measured = argc == 2 ? fopen(argv[1], "w") : NULL;
+	if (!measured) {
+		fprintf(stderr, "usage: fairness FILE\n");
+		return EXIT_FAILURE;
+	}
+	/* Line by line, so that no fork() copies what is not written yet. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	setvbuf(measured, NULL, _IOLBF, 0);
+	uname(&kernel);
+	printf("Linux %s, %ld CPUs; total/ is too small for all, for %d periods\n",
+	       kernel.release, sysconf(_SC_NPROCESSORS_ONLN), ROWS);
+	test_all_greedy(&result, RATE_BYTES);
+	test_all_greedy(&result, SCARCE_BYTES);
+	test_one_greedy(&result);
+	return all_reached ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Sourced by the benchmarks: a VM with Debian's stock kernel, the module and one
+# program, and nothing else that could disturb the measuring.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+need busybox-static cpio gcc kmod libc6-dev liburing-dev make qemu-system-x86
+[ "$(dpkg --print-architecture)" = amd64 ] ||
+	die "the benchmarks run on amd64 only: their VM is an x86-64 PC"
+stock=$("$top/scripts/stock-kernel.sh" --headers)
+{ read -r image; read -r kdir; } <<<"$stock"
+
+work=$(mktemp -d)
+vm='' undisturbed=''
+end_vm() {
+	[ -z "$vm" ] || kill "$vm" 2>/dev/null || :
+	wait
+	rm -rf "$work"
+}
+trap end_vm EXIT
+trap 'exit 130' INT TERM HUP
+
+# build_benchmark NAME: make $work/NAME of bench/NAME.c and what the system
+# tests share. Static, since there is no C library in the VM.
+build_benchmark() {
+	local tests=$top/scripts/tests
+
+	gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I"$tests" \
+		-o "$work/$1" "$top/scripts/bench/$1.c" "$tests"/{crowd,rngq,tap}.c -luring ||
+		die "the benchmark did not build"
+}
+
+# undisturbed COMMAND...: run it when no other script has a VM, and give its VM
+# the CPUs before all else that this machine does, if we may.
+undisturbed() {
+	locked vmtest
+	undisturbed=yes
+	"$@"
+	undisturbed=
+	# shellcheck disable=SC2154 # locked() has set it
+	exec {lock_fd}>&-
+}
+
+# run_vm CHECKOUT NAME ARGUMENTS SECONDS QEMU-ARGUMENT...: boot, load the module
+# of CHECKOUT, and run $work/NAME there with ARGUMENTS (commas between them).
+# What it says goes to the standard output, what it measured to $work/measured,
+# and $ended is its exit status. A VM that does not come to its end within
+# SECONDS is the end of the script.
+run_vm() {
+	local checkout=$1 name=$2 arguments=$3 seconds=$4 module
+	local start=(timeout -k 5 "$4")
+
+	shift 4
+	module=$("$checkout/scripts/build-module.sh" "$kdir")
+	rm -rf "$work"/{initramfs.root,measured}
+	mkdir "$work/initramfs.root"
+	cp "$module/rngquota.ko" "$work/initramfs.root/"
+	cp "$work/$name" "$work/initramfs.root/benchmark"
+	initramfs "$work/initramfs" "$image" "$top/scripts/bench/init"
+	# shellcheck disable=SC2016 # for the inner shell
+	[ -z "$undisturbed" ] || start=(setsid bash -c '
+		{ renice -n -20 $$ && echo -20 >/proc/$$/autogroup; } >/dev/null 2>&1
+		exec "$@"
+	' - "${start[@]}")
+	# Mitigations would make every system call flush the emulated TLB.
+	"${start[@]}" qemu-system-x86_64 "$@" -cpu max,la57=off -m 512M \
+		-nodefaults -display none -no-reboot -no-user-config \
+		-kernel "$(echo "$image"/boot/vmlinuz-*)" -initrd "$work/initramfs" \
+		-append "console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic mitigations=off arguments=$arguments" \
+		-serial "file:$work/console" -serial stdio \
+		-serial "file:$work/measured" </dev/null 2>"$work/errors" &
+	vm=$!
+	wait "$vm" || :
+	vm=
+	ended=$(sed -n 's/^end \([0-9]*\)$/\1/p' "$work/measured" 2>/dev/null) || :
+	if [ -z "$ended" ]; then
+		cat "$work/errors" >&2
+		tail -n 20 "$work/console" >&2
+		die "the VM did not come to its end: it crashed or took more than $seconds s"
+	fi
+}
