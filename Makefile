@@ -24,17 +24,17 @@ all:
 	@echo "built $(CURDIR)/rngquota.ko"
 
 help:
-	@echo "make            the module, for the running kernel or KDIR="
-	@echo "make demo       two real VMs, each with its own quota, and a picture of it"
+	@echo "make                 the module, for the running kernel or KDIR="
+	@echo "make demo            two real VMs, each with its own quota, and a picture of it"
 	@echo "make bench-fairness  who gets what when all together get too little"
 	@echo "make bench-cost      instructions a call, and two readers on two CPUs"
-	@echo "make kunit      the KUnit suites, on User Mode Linux"
-	@echo "make vmtest     the system tests, on Debian's stock kernel in QEMU (TESTS=)"
-	@echo "make lint       checkpatch, sparse, W=1, kernel-doc, ABI page, shellcheck, codespell"
-	@echo "make check      lint, kunit, what make does, and all system tests"
-	@echo "make install    module, udev rule and modprobe.d example (DESTDIR=)"
-	@echo "make uninstall  what install has put there"
-	@echo "make clean      what make has built here"
+	@echo "make kunit           the KUnit suites, on User Mode Linux"
+	@echo "make vmtest          the system tests, on Debian's stock kernel in QEMU (TESTS=)"
+	@echo "make lint            checkpatch, sparse, W=1, kernel-doc, ABI page, shellcheck, codespell"
+	@echo "make check           lint, kunit, what make does, and all system tests"
+	@echo "make install         module, udev rule and modprobe.d example (DESTDIR=)"
+	@echo "make uninstall       what install has put there"
+	@echo "make clean           what make has built here"
 
 demo bench-fairness bench-cost kunit lint check:
 	@scripts/$@.sh
