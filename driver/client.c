@@ -60,13 +60,16 @@ static __always_inline u64 available_or_line_up(struct rngq_client *client)
 static void refresh(struct rngq_client *client, u64 now_ns)
 {
 	u64 due_ns = client->bucket.refill_ns;
+	bool was_empty;
 
 	lockdep_assert_held(&client->wait.lock);
 
 	if (now_ns < due_ns)
 		return;
+	was_empty = !rngq_bucket_available(&client->bucket);
 	rngq_bucket_refill(&client->bucket, now_ns);
-	if (is_throttled(client) && available_bytes(client))
+	/* Else it is its turn at the host's bucket that is waited for. */
+	if (was_empty && is_throttled(client) && available_bytes(client))
 		end_throttle(client, due_ns);
 }
 

@@ -16,21 +16,30 @@
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
+#include <linux/time64.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 
 bool rngq_total_limits __read_mostly;
+
+/* The least time between deals of what clients gave back. */
+#define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 
 /* Protects all below, and every client's turn; taken inside client->wait.lock. */
 static DEFINE_SPINLOCK(total_lock);
 static struct rngq_turns turns;
 static LIST_HEAD(to_wake);
 static struct hrtimer deal_timer;
+static u64 dealt_ns;
 
 static void deal(struct work_struct *work);
 static DECLARE_WORK(deal_work, deal);
 
-/* Let the next deal come when it is due. To be called after each change. */
+/*
+ * Let the next deal come when it is due. To be called after each change. A client
+ * can give back what it has, again and again; but a deal may go round all
+ * members, so these deals keep a distance, and only a refill is dealt out at once.
+ */
 static void schedule_deal(void)
 {
 	u64 next_ns = rngq_turns_next_ns(&turns);
@@ -40,6 +49,8 @@ static void schedule_deal(void)
 	/* The work does this in the end, too. */
 	if (next_ns == RNGQ_NEVER || work_pending(&deal_work))
 		return;
+	if (!next_ns && !turns.fresh)
+		next_ns = dealt_ns + DEAL_DISTANCE_NS;
 	if (!next_ns) {
 		queue_work(system_highpri_wq, &deal_work);
 		return;
@@ -77,7 +88,8 @@ static void deal(struct work_struct *work)
 	struct rngq_client *client;
 
 	spin_lock_irq(&total_lock);
-	rngq_turns_deal(&turns, ktime_get_ns(), &to_wake);
+	dealt_ns = ktime_get_ns();
+	rngq_turns_deal(&turns, dealt_ns, &to_wake);
 	while ((client = next_to_wake())) {
 		spin_unlock_irq(&total_lock);
 		rngq_client_recheck(client);
