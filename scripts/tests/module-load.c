@@ -5,6 +5,7 @@
  * the file. It is left loaded without parameters, as the other tests need it.
  */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -78,6 +79,20 @@ struct log {
 	char text[1024];		/* the last line */
 };
 
+/* Whether @text has @name as a word of its own. */
+static bool names(const char *text, const char *name)
+{
+	for (const char *at = text; (at = strstr(at, name)); at++) {
+		char before = at == text ? ' ' : at[-1];
+		char after = at[strlen(name)];
+
+		if (!isalnum(before) && before != '_' && !isalnum(after) &&
+		    after != '_')
+			return true;
+	}
+	return false;
+}
+
 static struct log end_log(int fd, const char *name)
 {
 	struct log log = { };
@@ -100,7 +115,7 @@ static struct log end_log(int fd, const char *name)
 			continue;
 		log.lines++;
 		log.warnings += atoi(record) % 8 <= KERN_WARNING_LEVEL;
-		if (name && strstr(text, name))
+		if (name && names(text, name))
 			log.naming++;
 		snprintf(log.text, sizeof(log.text), "%s", text + 1);
 	}
@@ -108,11 +123,23 @@ static struct log end_log(int fd, const char *name)
 	return log;
 }
 
-static const char *const params[] = {
-	"rate_bytes", "period_ms", "burst_bytes", "boot_bytes",
+static const struct param {
+	const char *name;
+	const char *attribute;
+	const char *at_load;
+	const char *above;	/* the lowest that is too high */
+} params[] = {
+	{ "rate_bytes", "default/rate_bytes", "1024\n", "1099511627777" },
+	{ "period_ms", "default/period_ms", "1000\n", "4294967296" },
+	{ "burst_bytes", "default/burst_bytes", "0\n", "1099511627777" },
+	{ "boot_bytes", "default/boot_bytes", "0\n", "1099511627777" },
+	{ "total_rate_bytes", "total/rate_bytes", "max\n", "1099511627777" },
+	{ "total_period_ms", "total/period_ms", "1000\n", "4294967296" },
+	{ "total_burst_bytes", "total/burst_bytes", "0\n", "1099511627777" },
+	{ "max_clients", "limits/max_clients", "16384\n", "1048577" },
+	{ "max_clients_per_process", "limits/max_clients_per_process", "8\n",
+	  "1048577" },
 };
-
-static const char *const at_load[] = { "1024\n", "1000\n", "0\n", "0\n" };
 
 static const char *read_param(const char *name)
 {
@@ -131,14 +158,15 @@ static const char *read_param(const char *name)
 	return text;
 }
 
-static void is_default(const char *name, const char *wanted)
+static void is_param(const struct param *param, const char *wanted)
 {
 	char text[64];
 
-	rngq_attr_read(text, sizeof(text), "default/%s", name);
-	is_str(text, wanted, "default/%s is %.*s", name,
+	rngq_attr_read(text, sizeof(text), "%s", param->attribute);
+	is_str(text, wanted, "%s is %.*s", param->attribute,
 	       (int)strcspn(wanted, "\n"), wanted);
-	is_str(read_param(name), wanted, "so is parameters/%s", name);
+	is_str(read_param(param->name), wanted, "so is parameters/%s",
+	       param->name);
 }
 
 /* The column "at load", and the device itself. */
@@ -146,7 +174,7 @@ static void test_at_load(void)
 {
 	static const char *const stats[] = {
 		"clients", "opens", "bytes", "reads", "throttled",
-		"throttled_ms",
+		"throttled_ms", "refused",
 	};
 	int log_fd = start_log(), fd;
 	struct stat device, param;
@@ -156,11 +184,11 @@ static void test_at_load(void)
 	for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
 		char path[128];
 
-		is_default(params[i], at_load[i]);
+		is_param(&params[i], params[i].at_load);
 		snprintf(path, sizeof(path), "%s/parameters/%s", MODULE_SYSFS,
-			 params[i]);
+			 params[i].name);
 		ok(!stat(path, &param) && (param.st_mode & 07777) == 0444,
-		   "parameters/%s is 0444", params[i]);
+		   "parameters/%s is 0444", params[i].name);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(stats); i++)
 		is_u64(rngq_attr("stats/%s", stats[i]), 0, "stats/%s is 0",
@@ -182,52 +210,83 @@ static void test_at_load(void)
 }
 
 struct param_value {
-	unsigned int param;	/* the index into params[] */
+	const char *param;
 	const char *value;
-	const char *reads;
 };
 
 static const struct param_value good_values[] = {
-	{ 0, "1", "1\n" },
-	{ 0, "1099511627776", "1099511627776\n" },
-	{ 0, "max", "max\n" },
-	{ 1, "1", "1\n" },
-	{ 1, "4294967295", "4294967295\n" },
-	{ 2, "0", "0\n" },
-	{ 2, "1099511627776", "1099511627776\n" },
-	{ 3, "0", "0\n" },
-	{ 3, "1099511627776", "1099511627776\n" },
+	{ "rate_bytes", "1" },
+	{ "rate_bytes", "1099511627776" },
+	{ "rate_bytes", "max" },
+	{ "period_ms", "1" },
+	{ "period_ms", "4294967295" },
+	{ "burst_bytes", "0" },
+	{ "burst_bytes", "1099511627776" },
+	{ "boot_bytes", "0" },
+	{ "boot_bytes", "1099511627776" },
+	{ "total_rate_bytes", "1" },
+	{ "total_rate_bytes", "1099511627776" },
+	{ "total_rate_bytes", "max" },
+	{ "total_period_ms", "1" },
+	{ "total_period_ms", "4294967295" },
+	{ "total_burst_bytes", "0" },
+	{ "total_burst_bytes", "1099511627776" },
+	{ "max_clients", "1" },
+	{ "max_clients", "1048576" },
+	{ "max_clients", "max" },
+	{ "max_clients_per_process", "1" },
+	{ "max_clients_per_process", "1048576" },
+	{ "max_clients_per_process", "max" },
+};
+
+static const struct param_value together[] = {
+	{ "rate_bytes", "24" },
+	{ "period_ms", "3600000" },
+	{ "burst_bytes", "48" },
+	{ "boot_bytes", "512" },
+	{ "total_rate_bytes", "590" },
+	{ "total_period_ms", "3600000" },
+	{ "total_burst_bytes", "10" },
+	{ "max_clients", "9" },
+	{ "max_clients_per_process", "1" },
 };
 
 static void test_good(void)
 {
-	char text[128];
-	int fd;
+	char text[512];
+	int fd, own, size = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(good_values); i++) {
 		const struct param_value *v = &good_values[i];
 
-		snprintf(text, sizeof(text), "%s=%s", params[v->param],
-			 v->value);
+		snprintf(text, sizeof(text), "%s=%s", v->param, v->value);
 		is_ret(load(text), 0, "%s is taken", text);
+		snprintf(text, sizeof(text), "%s\n", v->value);
 		for (size_t p = 0; p < ARRAY_SIZE(params); p++)
-			is_default(params[p],
-				   p == v->param ? v->reads : at_load[p]);
+			is_param(&params[p], strcmp(params[p].name, v->param) ?
+				 params[p].at_load : text);
 		is_ret(unload(), 0, "it unloads");
 	}
 
-	is_ret(load("rate_bytes=24 period_ms=5000 burst_bytes=48 boot_bytes=512"),
-	       0, "all parameters together are taken");
+	for (size_t i = 0; i < ARRAY_SIZE(together); i++)
+		size += snprintf(text + size, sizeof(text) - size, "%s=%s ",
+				 together[i].param, together[i].value);
+	is_ret(load(text), 0, "all parameters together are taken");
 	fd = rngq_open(0);
 	is_u64(rngq_client(fd, "rate_bytes"), 24, "a client has the rate");
-	is_u64(rngq_client(fd, "period_ms"), 5000, "and the period");
+	is_u64(rngq_client(fd, "period_ms"), 3600000, "and the period");
 	is_u64(rngq_client(fd, "burst_bytes"), 48, "and the burst");
-	is_u64(rngq_client(fd, "available"), 24 + 48 + 512,
-	       "and the boot credit on top");
+	is_u64(rngq_drain(fd), 24 + 48 + 512, "and the boot credit on top");
+	own = open(RNGQ_DEV, O_RDONLY);
+	is_u64(rngq_drain(own), 16, "the next has what is left of the total");
+	ok(open(RNGQ_DEV, O_RDONLY) < 0 && errno == EMFILE,
+	   "a process has one client");
+	is_u64(rngq_attr("limits/max_clients"), 9, "and the host has nine");
 	is_ret(rngq_attr_write("7", "default/rate_bytes"), 0,
 	       "the default can be changed");
 	is_str(read_param("rate_bytes"), "24\n",
 	       "parameters/rate_bytes is the value at load");
+	close(own);
 	close(fd);
 	is_ret(unload(), 0, "it unloads");
 }
@@ -258,21 +317,28 @@ static void test_bad(void)
 		"9223372036854775808", "18446744073709551616",
 		"18446744073709551621",
 	};
-	static const char *const above[] = {
-		"1099511627777", "4294967296", "1099511627777",
-		"1099511627777",
+	static const struct param_value others[] = {
+		{ "rate_bytes", "0" },
+		{ "period_ms", "0" },
+		{ "period_ms", "max" },
+		{ "burst_bytes", "max" },
+		{ "boot_bytes", "max" },
+		{ "total_rate_bytes", "0" },
+		{ "total_period_ms", "0" },
+		{ "total_period_ms", "max" },
+		{ "total_burst_bytes", "max" },
+		{ "max_clients", "0" },
+		{ "max_clients_per_process", "0" },
 	};
 
+	/* A third of the values each, since loading takes its time. */
 	for (size_t p = 0; p < ARRAY_SIZE(params); p++) {
-		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-			test_bad_value(params[p], values[i]);
-		test_bad_value(params[p], above[p]);
+		for (size_t i = p % 3; i < ARRAY_SIZE(values); i += 3)
+			test_bad_value(params[p].name, values[i]);
+		test_bad_value(params[p].name, params[p].above);
 	}
-	test_bad_value("rate_bytes", "0");
-	test_bad_value("period_ms", "0");
-	test_bad_value("period_ms", "max");
-	test_bad_value("burst_bytes", "max");
-	test_bad_value("boot_bytes", "max");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		test_bad_value(others[i].param, others[i].value);
 }
 
 static void test_busy(void)

@@ -31,6 +31,12 @@ int rngq_open(int flags);
 /* The same with its own quota: see rngq_set_quota(). */
 int rngq_open_quota(int flags, u64 rate_bytes, u64 period_ms, u64 burst_bytes);
 
+/*
+ * Like vfork(): run @what in a process of its own, as cheaply as can be, with
+ * further @flags of clone(); its wait status.
+ */
+int rngq_run(int (*what)(void *), void *argument, int flags);
+
 /* The id of the client behind @fd. */
 u64 rngq_id(int fd);
 
@@ -48,7 +54,14 @@ int rngq_attr_write(const char *text, const char *path, ...);
 __printf(1, 2)
 u64 rngq_attr(const char *path, ...);
 
-/* The same for the file @name in @fd's client folder. */
+/* Write a number, or RNGQ_MAX as "max", where that must not fail. */
+__printf(2, 3)
+void rngq_set(u64 number, const char *path, ...);
+
+void rngq_set_default(u64 rate_bytes, u64 period_ms, u64 burst_bytes,
+		      u64 boot_bytes);
+
+/* Reading and writing the file @name in @fd's client folder. */
 u64 rngq_client(int fd, const char *name);
 int rngq_client_write(int fd, const char *name, const char *text);
 

@@ -40,6 +40,9 @@ struct attribute {
 #define PERIOD(...)	{ .before = "777\n", .lowest = "1\n", \
 			  .highest = "4294967295\n", .above = "4294967296", \
 			  __VA_ARGS__ }
+#define LIMIT(...)	{ .before = "777\n", .lowest = "1\n", \
+			  .highest = "1048576\n", .above = "1048577", \
+			  .has_max = true, __VA_ARGS__ }
 #define BYTES(...)	{ .before = "777\n", .lowest = "0\n", \
 			  .highest = "1099511627776\n", \
 			  .above = "1099511627777", __VA_ARGS__ }
@@ -49,12 +52,18 @@ static const struct attribute attributes[] = {
 	PERIOD(.path = "default/period_ms", .mode = 0644),
 	BYTES(.path = "default/burst_bytes", .mode = 0644),
 	BYTES(.path = "default/boot_bytes", .mode = 0644),
+	RATE(.path = "total/rate_bytes", .mode = 0644),
+	PERIOD(.path = "total/period_ms", .mode = 0644),
+	BYTES(.path = "total/burst_bytes", .mode = 0644),
+	LIMIT(.path = "limits/max_clients", .mode = 0644),
+	LIMIT(.path = "limits/max_clients_per_process", .mode = 0644),
 	{ .path = "stats/clients", .mode = 0444 },
 	{ .path = "stats/opens", .mode = 0444 },
 	{ .path = "stats/bytes", .mode = 0444 },
 	{ .path = "stats/reads", .mode = 0444 },
 	{ .path = "stats/throttled", .mode = 0444 },
 	{ .path = "stats/throttled_ms", .mode = 0444 },
+	{ .path = "stats/refused", .mode = 0444 },
 	RATE(.path = "rate_bytes", .mode = 0600, .per_client = true),
 	PERIOD(.path = "period_ms", .mode = 0600, .per_client = true),
 	BYTES(.path = "burst_bytes", .mode = 0600, .per_client = true),
@@ -354,12 +363,19 @@ static void test_read_only(const struct attribute *a)
 		bail_out("root can change a mode back");
 }
 
-/* Each file of folder @path is in the table. */
-static void test_nothing_else(const char *path, bool per_client)
+/* Each file of folder @name is in the table; of the client's if that is NULL. */
+static void test_nothing_else(const char *name)
 {
-	DIR *folder = opendir(path);
+	char path[256], wanted[300];
 	struct dirent *entry;
+	DIR *folder;
 
+	if (name)
+		snprintf(path, sizeof(path), "%s/%s", RNGQ_SYSFS, name);
+	else
+		snprintf(path, sizeof(path), "%s/clients/%llu", RNGQ_SYSFS,
+			 client_id);
+	folder = opendir(path);
 	if (!folder)
 		bail_out("there is %s", path);
 	while ((entry = readdir(folder))) {
@@ -367,10 +383,11 @@ static void test_nothing_else(const char *path, bool per_client)
 
 		if (entry->d_type == DT_DIR)
 			continue;
+		snprintf(wanted, sizeof(wanted), "%s%s%s", name ?: "",
+			 name ? "/" : "", entry->d_name);
 		for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
-			found |= attributes[i].per_client == per_client &&
-				 !strcmp(basename(attributes[i].path),
-					 entry->d_name);
+			found |= attributes[i].per_client == !name &&
+				 !strcmp(attributes[i].path, wanted);
 		ok(found, "%s/%s is in the interface", path, entry->d_name);
 	}
 	closedir(folder);
@@ -378,7 +395,6 @@ static void test_nothing_else(const char *path, bool per_client)
 
 int main(void)
 {
-	char path[256];
 	int fd;
 
 	rngq_keep_globals();
@@ -399,9 +415,11 @@ int main(void)
 		test_good(a);
 	}
 	/* "default" as a value is tested in sysfs-live.c. */
-	snprintf(path, sizeof(path), "%s/clients/%llu", RNGQ_SYSFS, client_id);
-	test_nothing_else(path, true);
-	test_nothing_else(RNGQ_SYSFS "/default", false);
+	test_nothing_else(NULL);
+	test_nothing_else("default");
+	test_nothing_else("total");
+	test_nothing_else("limits");
+	test_nothing_else("stats");
 	close(fd);
 	return done_testing();
 }
