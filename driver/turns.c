@@ -10,12 +10,12 @@
 #include <linux/time64.h>
 
 /*
- * The last cut comes before this part of a period is left: what is reserved
- * after it, and may be lost to the refill, is far less than a hundredth.
+ * No cut when less than this part of a period is left: by then so little is
+ * reserved that far less than a hundredth may be lost to the refill.
  */
 #define LAST_CUT	128
 
-/* Cuts that follow each other faster than this cost more than they bring. */
+/* Nor when less than this is left, in short periods: there it may be more. */
 #define MIN_CUT_NS	(NSEC_PER_MSEC / 2)
 
 static u64 free_bytes(const struct rngq_turns *turns)

@@ -293,6 +293,22 @@ static void who_has_not_asked_since_the_refill_before_gets_none(struct kunit *te
 	KUNIT_EXPECT_EQ(test, share(s, 1), 50ULL);
 }
 
+static void refill_nobody_waited_for_is_not_for_members(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 100, 1000, 0);
+
+	KUNIT_EXPECT_EQ(test, take(s, 0, 1), 1ULL);
+	KUNIT_EXPECT_EQ(test, take_all(s, 1), 99ULL);
+	s->now_ns += SEC;
+	KUNIT_EXPECT_EQ(test, take_all(s, 0), 100ULL);
+	/* What comes back of it is for the one in line. */
+	line_up(s, 2);
+	give_back(s, 30);
+	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, share(s, 2), 30ULL);
+	KUNIT_EXPECT_EQ(test, s->turns.reserved_bytes, 30ULL);
+}
+
 static void refill_is_dealt_out_before_its_waiter_takes_it(struct kunit *test)
 {
 	struct scene *s = new_scene(test, 100, 1000, 0);
@@ -713,6 +729,39 @@ static void shares_of_a_full_bucket_are_cut_too(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, deal(s), 1);
 	KUNIT_EXPECT_EQ(test, s->turns.bucket.level_bytes, 80ULL);
 	KUNIT_EXPECT_EQ(test, share(s, 3), 80ULL);
+}
+
+/* A full bucket, dealt out so late that the beat soon ends its period. */
+static void shares_are_cut_before_the_beat(struct kunit *test)
+{
+	struct scene *s = new_empty(test, 100, 1000, 0);
+	u64 begin_ns = s->now_ns;
+
+	line_up_all(s, 2);
+	s->now_ns = begin_ns + SEC + 800 * MS;
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
+	KUNIT_EXPECT_EQ(test, take_all(s, 0), 50ULL);
+	KUNIT_EXPECT_EQ(test, s->turns.bucket.refill_ns, begin_ns + 2 * SEC);
+	line_up(s, 0);
+	KUNIT_EXPECT_EQ(test, next_ns(s), begin_ns + SEC + 900 * MS);
+}
+
+/* The same, when all has been fetched at once and some of it comes back. */
+static void returned_bytes_are_cut_before_the_beat(struct kunit *test)
+{
+	struct scene *s = new_empty(test, 100, 1000, 0);
+	u64 begin_ns = s->now_ns;
+
+	line_up_all(s, 2);
+	s->now_ns = begin_ns + SEC + 800 * MS;
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
+	withdraw(s, 1);
+	KUNIT_EXPECT_EQ(test, take_all(s, 0), 100ULL);
+	line_up(s, 1);
+	give_back(s, 20);
+	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	line_up(s, 2);
+	KUNIT_EXPECT_EQ(test, next_ns(s), begin_ns + SEC + 900 * MS);
 }
 
 static void shortest_periods_are_cut_twice(struct kunit *test)
@@ -1176,21 +1225,21 @@ static void crowd_that_is_always_late_gets_it_all(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, bytes, 100000ULL);
 }
 
-/* The beat is also kept if not all who waited got something. */
-static void beat_is_kept_after_a_deal_that_left_some_out(struct kunit *test)
+/* The beat is also kept for those whom a deal has left out. */
+static void beat_is_kept_for_those_left_out(struct kunit *test)
 {
 	struct scene *s = new_empty(test, 1, 10, 0);
 	u64 begin_ns = s->now_ns;
-	int period;
+	int i;
 
-	line_up_all(s, 3);
-	for (period = 1; period <= 30; period++) {
-		s->now_ns = begin_ns + period * 10 * MS + 7 * MS;
+	line_up_all(s, 10);
+	for (i = 0; i < 10; i++) {
+		s->now_ns = begin_ns + (i + 1) * 10 * MS + 7 * MS;
 		KUNIT_ASSERT_EQ(test, deal(s), 1);
-		KUNIT_ASSERT_EQ(test, take_all(s, (period - 1) % 3), 1ULL);
-		line_up(s, (period - 1) % 3);
+		KUNIT_ASSERT_EQ(test, take_all(s, i), 1ULL);
+		/* It waits no more, only the others do. */
 		KUNIT_ASSERT_EQ(test, s->turns.bucket.refill_ns,
-				begin_ns + (period + 1) * 10 * MS);
+				begin_ns + (i + 2) * 10 * MS);
 	}
 }
 
@@ -1367,6 +1416,7 @@ static struct kunit_case turns_cases[] = {
 	KUNIT_CASE(those_in_line_get_equal_shares),
 	KUNIT_CASE(who_has_asked_gets_a_share_without_being_in_line),
 	KUNIT_CASE(who_has_not_asked_since_the_refill_before_gets_none),
+	KUNIT_CASE(refill_nobody_waited_for_is_not_for_members),
 	KUNIT_CASE(refill_is_dealt_out_before_its_waiter_takes_it),
 	KUNIT_CASE(newcomer_does_not_overtake),
 	KUNIT_CASE(share_gives_no_right_to_more),
@@ -1384,6 +1434,8 @@ static struct kunit_case turns_cases[] = {
 	KUNIT_CASE(who_comes_takes_what_was_cut_if_nobody_waits),
 	KUNIT_CASE(late_look_makes_up_for_all_cuts),
 	KUNIT_CASE(shares_of_a_full_bucket_are_cut_too),
+	KUNIT_CASE(shares_are_cut_before_the_beat),
+	KUNIT_CASE(returned_bytes_are_cut_before_the_beat),
 	KUNIT_CASE(shortest_periods_are_cut_twice),
 	KUNIT_CASE(example_of_the_header),
 	KUNIT_CASE(modest_get_what_they_want_and_greedy_the_rest),
@@ -1407,7 +1459,7 @@ static struct kunit_case turns_cases[] = {
 	KUNIT_CASE(late_deal_deals_out_all_that_came),
 	KUNIT_CASE(late_deal_is_cut_when_half_of_the_rest_is_over),
 	KUNIT_CASE(crowd_that_is_always_late_gets_it_all),
-	KUNIT_CASE(beat_is_kept_after_a_deal_that_left_some_out),
+	KUNIT_CASE(beat_is_kept_for_those_left_out),
 	KUNIT_CASE(change_begins_a_new_round),
 	KUNIT_CASE(cut_below_the_shares_leaves_what_fits),
 	KUNIT_CASE(raise_is_dealt_out),
