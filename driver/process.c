@@ -22,17 +22,16 @@ void rngq_process_open(struct rngq_process *process,
 		       const struct rngq_quota *quota, u64 boot_bytes,
 		       u64 now_ns)
 {
-	if (!process->known) {
-		rngq_bucket_init(bucket, quota, boot_bytes);
-	} else if (process->left) {
+	if (process->left) {
 		*bucket = process->bucket;
 		rngq_bucket_set_quota(bucket, quota, now_ns);
 		bucket->credit_bytes = process->credit_bytes;
 		process->credit_bytes = 0;
-	} else {
+	} else if (process->nr_clients) {
 		rngq_bucket_init_empty(bucket, quota, now_ns);
+	} else {
+		rngq_bucket_init(bucket, quota, boot_bytes);
 	}
-	process->known = true;
 	process->left = false;
 	process->nr_clients++;
 }

@@ -24,8 +24,8 @@
 /**
  * struct rngq_process - what is remembered of a process
  * @nr_clients:	clients that it opened and that still exist
- * @known:	it has opened one before
- * @left:	@bucket is left to go on with
+ * @left:	@bucket is left to go on with; if not, and it has no clients, it has
+ *		never had one
  * @bucket:	the bucket of the client that it closed last, without credit
  * @credit_bytes: what its closed clients left of its boot credit
  * @quota:	values of its overrides
@@ -33,7 +33,6 @@
  */
 struct rngq_process {
 	u64 nr_clients;
-	bool known;
 	bool left;
 	struct rngq_bucket bucket;
 	u64 credit_bytes;

@@ -111,7 +111,7 @@ bool rngq_process_table_settle(struct rngq_process *process)
 	if (process->nr_clients)
 		return false;
 	list_add_tail(&entry->idle, &idle_entries);
-	if (process->known && !is_gone(entry))
+	if (process->left && !is_gone(entry))
 		return true;
 	forget(entry);
 	return false;

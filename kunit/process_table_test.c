@@ -81,13 +81,14 @@ static struct rngq_process *open_client(struct kunit *test, struct pid *pid)
 	struct rngq_process *process = find(test, pid);
 
 	KUNIT_ASSERT_NOT_NULL(test, process);
-	process->known = true;
+	process->left = false;
 	process->nr_clients++;
 	return process;
 }
 
 static bool close_client(struct rngq_process *process)
 {
+	process->left = true;
 	process->nr_clients--;
 	return rngq_process_table_settle(process);
 }
@@ -120,7 +121,6 @@ static void new_process_is_not_known(struct kunit *test)
 
 	process = find(test, task_tgid(task));
 	KUNIT_ASSERT_NOT_NULL(test, process);
-	KUNIT_EXPECT_FALSE(test, process->known);
 	KUNIT_EXPECT_FALSE(test, process->left);
 	KUNIT_EXPECT_EQ(test, process->nr_clients, 0ULL);
 	KUNIT_EXPECT_EQ(test, process->credit_bytes, 0ULL);
@@ -286,7 +286,7 @@ static void successor_is_not_taken_for_its_predecessor(struct kunit *test)
 		KUNIT_ASSERT_PTR_NE(test, task_tgid(task), pid);
 		process = find(test, task_tgid(task));
 		KUNIT_ASSERT_NOT_NULL(test, process);
-		KUNIT_ASSERT_FALSE(test, process->known);
+		KUNIT_ASSERT_FALSE(test, process->left);
 		KUNIT_ASSERT_EQ(test, process->credit_bytes, 0ULL);
 		rngq_process_table_settle(process);
 		end_process(task);
@@ -354,7 +354,7 @@ static void cleared_table_has_forgotten_all(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, references(task_tgid(task[i])), before);
 		process = find(test, task_tgid(task[i]));
 		KUNIT_ASSERT_NOT_NULL(test, process);
-		KUNIT_EXPECT_FALSE(test, process->known);
+		KUNIT_EXPECT_FALSE(test, process->left);
 		rngq_process_table_settle(process);
 		end_process(task[i]);
 	}
