@@ -27,14 +27,25 @@ static u64 free_bytes(const struct rngq_turns *turns)
 static void join(struct rngq_turns *turns, struct rngq_turn *turn)
 {
 	turn->asked = turns->bucket.refills;
+	turn->may_recall = true;
 	if (list_empty(&turn->ring)) {
 		list_add_tail(&turn->ring, &turns->ring);
 		turns->members++;
 	}
 }
 
+static void start_waiting(struct rngq_turns *turns, struct rngq_turn *turn)
+{
+	turn->is_called = false;
+	if (!turn->is_waiting) {
+		turn->is_waiting = true;
+		turns->waiting++;
+	}
+}
+
 static void stop_waiting(struct rngq_turns *turns, struct rngq_turn *turn)
 {
+	turn->is_called = false;
 	if (turn->is_waiting) {
 		turn->is_waiting = false;
 		turns->waiting--;
@@ -87,6 +98,11 @@ static void begin_round(struct rngq_turns *turns)
 
 	list_for_each_entry_safe(turn, next, &turns->ring, ring) {
 		unreserve(turns, turn, turn->reserved_bytes);
+		/* It may be on its way: once more, until it asks, it waits. */
+		if (turn->is_called && turn->may_recall) {
+			turn->may_recall = false;
+			start_waiting(turns, turn);
+		}
 		if (!turn->is_waiting && turn->asked < turns->round) {
 			list_del_init(&turn->ring);
 			turns->members--;
@@ -149,14 +165,14 @@ void rngq_turn_init(struct rngq_turn *turn)
 u64 rngq_turns_available(struct rngq_turns *turns,
 			 const struct rngq_turn *turn, u64 now_ns)
 {
-	u64 others = turns->waiting - turn->is_waiting;
-
 	if (turns->bucket.rate_bytes == RNGQ_MAX)
 		return RNGQ_MAX;
 	/* What comes free is for them first, as soon as it is dealt out. */
-	if (others)
+	if (turns->waiting > turn->is_waiting)
 		return turn->reserved_bytes;
 	refresh(turns, now_ns);
+	if (turns->waiting > turn->is_waiting)
+		return turn->reserved_bytes;
 	/* So is a refill that was waited for, if there are other members. */
 	if (turns->fresh && turn->is_waiting && turns->members > 1)
 		return turn->reserved_bytes;
@@ -224,10 +240,7 @@ void rngq_turns_give_back(struct rngq_turns *turns,
 void rngq_turns_wait(struct rngq_turns *turns, struct rngq_turn *turn)
 {
 	join(turns, turn);
-	if (!turn->is_waiting) {
-		turn->is_waiting = true;
-		turns->waiting++;
-	}
+	start_waiting(turns, turn);
 	rngq_bucket_await(&turns->bucket);
 }
 
@@ -269,6 +282,7 @@ static void grant(struct rngq_turns *turns, struct rngq_turn *turn, u64 bytes,
 	turns->reserved_bytes += bytes;
 	if (turn->is_waiting) {
 		stop_waiting(turns, turn);
+		turn->is_called = true;
 		list_move_tail(&turn->wake, wake);
 	}
 }
@@ -359,8 +373,8 @@ u64 rngq_turns_next_ns(const struct rngq_turns *turns)
  * @quota: the new quota
  * @now_ns: the time
  *
- * A new round begins. Those who lose a share by that have been woken for it,
- * and take what there is or get in line again. Without a limit nobody waits.
+ * A new round begins: what was reserved goes back, and is dealt out anew to those
+ * who wait or had not come for it. Without a limit nobody waits.
  *
  * Context: Any; the owner's lock is held. The owner wakes all clients if there
  * is no limit any more.

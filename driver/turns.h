@@ -9,6 +9,10 @@
  * divide go to those who wait, odd ones one each round a ring of the members:
  * so over the rounds all get as many, however quick they are to ask again.
  *
+ * Who was woken and has not come when the next refill does is in line for that
+ * one, too, but not for a third. Else the refill would be left to whoever comes
+ * first, if all who waited had been woken just before it.
+ *
  * A share is reserved for its client, yet stays in the bucket until it is
  * fetched: so the bucket's promise covers it, and nothing is lost with it. But
  * it does not stay for ever. When half of the period is over at most half of a
@@ -43,6 +47,8 @@
  * struct rngq_turn - a client's place
  * @ring:	among the members; empty: it is none
  * @is_waiting:	it waits
+ * @is_called:	it got something while it waited, and has not come for it yet
+ * @may_recall:	if so at a refill, it waits for that one, too
  * @wake:	among those to be woken; empty: it is not
  * @reserved_bytes: what is left of its share
  * @hold_bytes:	how much of that may be left at the next cut, twice over
@@ -52,6 +58,8 @@ struct rngq_turn {
 	struct list_head ring;
 	struct list_head wake;
 	bool is_waiting;
+	bool is_called;
+	bool may_recall;
 	u64 reserved_bytes;
 	u64 hold_bytes;
 	u64 asked;

@@ -247,7 +247,7 @@ static void check_cuts(struct kunit *test, struct walk *walk)
 static void deal(struct kunit *test, struct walk *walk)
 {
 	u64 before[NR_CLIENTS];
-	bool waited[NR_CLIENTS];
+	bool waited[NR_CLIENTS], on_its_way[NR_CLIENTS];
 	u64 least = U64_MAX, most = 0;
 	u64 round = walk->turns.round;
 	LIST_HEAD(wake);
@@ -256,11 +256,15 @@ static void deal(struct kunit *test, struct walk *walk)
 	for (i = 0; i < NR_CLIENTS; i++) {
 		before[i] = walk->client[i].turn.reserved_bytes;
 		waited[i] = walk->client[i].turn.is_waiting;
+		on_its_way[i] = walk->client[i].turn.is_called &&
+			walk->client[i].turn.may_recall;
 	}
 	rngq_turns_deal(&walk->turns, walk->now_ns, &wake);
-	/* All shares have gone back. */
+	/* All shares have gone back, and who had not come for one waits again. */
 	if (walk->turns.round != round)
 		memset(before, 0, sizeof(before));
+	for (i = 0; i < NR_CLIENTS; i++)
+		waited[i] |= walk->turns.round != round && on_its_way[i];
 
 	for (i = 0; i < NR_CLIENTS; i++) {
 		struct client *client = &walk->client[i];

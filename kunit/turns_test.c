@@ -265,26 +265,32 @@ static void who_has_asked_gets_a_share_without_being_in_line(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, share(s, 1), 50ULL);
 }
 
-static void who_has_not_asked_since_the_refill_before_gets_none(struct kunit *test)
+static void who_does_not_come_is_woken_twice_and_then_out(struct kunit *test)
 {
 	struct scene *s = new_empty(test, 100, 1000, 0);
-	int i;
+	int i, round;
 
 	line_up_all(s, 3);
+	for (round = 0; round < 2; round++) {
+		s->now_ns += SEC;
+		KUNIT_EXPECT_EQ(test, deal(s), 3);
+		KUNIT_EXPECT_GE(test, share(s, 2), 33ULL);
+		/* Two fetch and wait, one neither fetches nor asks. */
+		for (i = 0; i < 2; i++) {
+			take_all(s, i);
+			line_up(s, i);
+		}
+		/* It has lost its share to the others before the refill. */
+		s->now_ns += SEC - 1;
+		deal(s);
+		KUNIT_EXPECT_EQ(test, share(s, 2), 0ULL);
+		for (i = 0; i < 2; i++) {
+			take_all(s, i);
+			line_up(s, i);
+		}
+		s->now_ns -= SEC - 1;
+	}
 	s->now_ns += SEC;
-	KUNIT_EXPECT_EQ(test, deal(s), 3);
-	/* Two fetch and wait, one neither fetches nor asks. */
-	for (i = 0; i < 2; i++) {
-		take_all(s, i);
-		line_up(s, i);
-	}
-	s->now_ns += SEC - 1;
-	deal(s);
-	for (i = 0; i < 2; i++) {
-		take_all(s, i);
-		line_up(s, i);
-	}
-	s->now_ns += 1;
 	KUNIT_EXPECT_EQ(test, deal(s), 2);
 	KUNIT_EXPECT_EQ(test, share(s, 2), 0ULL);
 	KUNIT_EXPECT_FALSE(test, is_member(s, 2));
@@ -380,6 +386,37 @@ static void no_more_are_woken_than_served(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, deal(s), 0);
 }
 
+/*
+ * All who wait are called for a byte each, given back just before the refill. They
+ * are on their way when the one who gave it back comes for the refill.
+ */
+static void refill_is_not_left_to_who_comes_first(struct kunit *test)
+{
+	struct scene *s = new_empty(test, 100, 1000, 0);
+	u64 had = 0;
+	int i;
+
+	line_up_all(s, 10);
+	s->now_ns += SEC;
+	KUNIT_EXPECT_EQ(test, deal(s), 10);
+	for (i = 0; i < 9; i++) {
+		take_all(s, i);
+		line_up(s, i);
+	}
+	take_all(s, 9);
+	s->now_ns += SEC - 1;
+	give_back(s, 9);
+	KUNIT_EXPECT_EQ(test, deal(s), 9);
+
+	s->now_ns += 1;
+	had = take_all(s, 9);
+	KUNIT_EXPECT_EQ(test, had, 0ULL);
+	KUNIT_EXPECT_EQ(test, line_up(s, 9), 0ULL);
+	KUNIT_EXPECT_EQ(test, deal(s), 10);
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_EQ(test, share(s, i), 10ULL);
+}
+
 static void those_woken_are_told_once_and_in_order(struct kunit *test)
 {
 	struct scene *s = new_empty(test, 2, 1000, 0);
@@ -394,9 +431,9 @@ static void those_woken_are_told_once_and_in_order(struct kunit *test)
 	s->now_ns += SEC;
 	rngq_turns_deal(&s->turns, s->now_ns, &s->wake);
 
-	KUNIT_EXPECT_PTR_EQ(test, s->wake.next, &s->turn[1].wake);
-	KUNIT_EXPECT_PTR_EQ(test, s->turn[1].wake.next, &s->turn[0].wake);
-	KUNIT_EXPECT_PTR_EQ(test, s->turn[0].wake.next, &s->wake);
+	KUNIT_EXPECT_PTR_EQ(test, s->wake.next, &s->turn[0].wake);
+	KUNIT_EXPECT_PTR_EQ(test, s->turn[0].wake.next, &s->turn[1].wake);
+	KUNIT_EXPECT_PTR_EQ(test, s->turn[1].wake.next, &s->wake);
 }
 
 /* Bytes that don't divide, and who is first. */
@@ -598,9 +635,9 @@ static void shares_are_cut_by_and_by(struct kunit *test)
 
 	/* It goes back at the refill, which finds it still there. */
 	s->now_ns = dealt_ns + SEC;
-	KUNIT_EXPECT_EQ(test, deal(s), 1);
-	KUNIT_EXPECT_EQ(test, share(s, 0), 0ULL);
-	KUNIT_EXPECT_EQ(test, take_all(s, 1), 512ULL);
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
+	KUNIT_EXPECT_EQ(test, share(s, 0), 256ULL);
+	KUNIT_EXPECT_EQ(test, take_all(s, 1), 256ULL);
 }
 
 static void who_fetches_evenly_finds_its_share(struct kunit *test)
@@ -1197,7 +1234,7 @@ static void late_deal_is_cut_when_half_of_the_rest_is_over(struct kunit *test)
 
 	/* In the last moments not at all. */
 	s->now_ns = refill_ns + SEC - SEC / 128 + 1;
-	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
 	KUNIT_EXPECT_EQ(test, line_up(s, 2), 0ULL);
 	KUNIT_EXPECT_EQ(test, next_ns(s), refill_ns + SEC);
 }
@@ -1281,13 +1318,13 @@ static void cut_below_the_shares_leaves_what_fits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, share(s, 0), 0ULL);
 	KUNIT_EXPECT_EQ(test, share(s, 1), 0ULL);
 
-	/* Those who had a share take what there is, or get in line again. */
-	KUNIT_EXPECT_EQ(test, available(s, 0), 19ULL);
-	KUNIT_EXPECT_EQ(test, take_all(s, 1), 19ULL);
-	KUNIT_EXPECT_EQ(test, line_up(s, 0), 0ULL);
-	s->now_ns += SEC;
+	/* Who had not come for its share is in line for what there is. */
+	KUNIT_EXPECT_TRUE(test, is_waiting(s, 1));
+	KUNIT_EXPECT_EQ(test, available(s, 0), 0ULL);
+	KUNIT_EXPECT_EQ(test, next_ns(s), 0ULL);
 	KUNIT_EXPECT_EQ(test, deal(s), 1);
-	KUNIT_EXPECT_EQ(test, share(s, 0) + share(s, 1), 19ULL);
+	KUNIT_EXPECT_EQ(test, share(s, 0), 9ULL);
+	KUNIT_EXPECT_EQ(test, share(s, 1), 10ULL);
 }
 
 static void raise_is_dealt_out(struct kunit *test)
@@ -1415,7 +1452,8 @@ static struct kunit_case turns_cases[] = {
 	KUNIT_CASE(waiting_twice_is_waiting_once),
 	KUNIT_CASE(those_in_line_get_equal_shares),
 	KUNIT_CASE(who_has_asked_gets_a_share_without_being_in_line),
-	KUNIT_CASE(who_has_not_asked_since_the_refill_before_gets_none),
+	KUNIT_CASE(who_does_not_come_is_woken_twice_and_then_out),
+	KUNIT_CASE(refill_is_not_left_to_who_comes_first),
 	KUNIT_CASE(refill_nobody_waited_for_is_not_for_members),
 	KUNIT_CASE(refill_is_dealt_out_before_its_waiter_takes_it),
 	KUNIT_CASE(newcomer_does_not_overtake),
