@@ -270,6 +270,14 @@ struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
 	return bucket;
 }
 
+/* Nobody waits for its turn at the host's bucket any more, which ends the wait. */
+static void withdraw(struct rngq_client *client)
+{
+	rngq_total_withdraw(&client->turn);
+	if (is_throttled(client) && rngq_bucket_available(&client->bucket))
+		end_throttle(client, ktime_get_ns());
+}
+
 static noinline int wait_until_available(struct rngq_client *client,
 					 u64 *available, u64 *now_ns)
 {
@@ -348,7 +356,7 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 		hrtimer_try_to_cancel(&client->timer);
 		/* Who doesn't sleep keeps its turn, and will ask again. */
 		if (!nowait)
-			rngq_total_withdraw(&client->turn);
+			withdraw(client);
 	}
 	spin_unlock_irq(&client->wait.lock);
 	return err ? err : bytes;

@@ -106,7 +106,9 @@ static int __init rngq_init(void)
 {
 	int err;
 
-	rngq_registry_init(at_load);
+	err = rngq_registry_init(at_load);
+	if (err)
+		return err;
 	err = rngq_device_register();
 	if (err)
 		rngq_registry_stop();

@@ -20,7 +20,7 @@
  * @RNGQ_RATE_BYTES:	bytes that each period brings, or RNGQ_MAX
  * @RNGQ_PERIOD_MS:	length of a period in milliseconds
  * @RNGQ_BURST_BYTES:	unspent bytes carried over, on top of the rate
- * @RNGQ_BOOT_BYTES:	bytes that a client may read once, on top of its bucket
+ * @RNGQ_BOOT_BYTES:	bytes that a process may read once, on top of its bucket
  * @RNGQ_TOTAL_RATE_BYTES: the rate of all clients together, or RNGQ_MAX
  * @RNGQ_TOTAL_PERIOD_MS: its period in milliseconds
  * @RNGQ_TOTAL_BURST_BYTES: its burst

@@ -123,16 +123,17 @@ static void settle(struct rngq_process *process)
  * @at_load: the value of each setting
  *
  * Context: Process context, may sleep; before the first client.
+ * Return: 0, or -ENOMEM.
  */
-void rngq_registry_init(const u64 *at_load)
+int rngq_registry_init(const u64 *at_load)
 {
 	struct rngq_quota total;
 
 	mutex_lock(&registry_mutex);
 	memcpy(values, at_load, sizeof(values));
 	total = total_quota();
-	rngq_total_init(&total);
 	mutex_unlock(&registry_mutex);
+	return rngq_total_init(&total);
 }
 
 /**

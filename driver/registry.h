@@ -4,9 +4,10 @@
  *
  * A client's quota follows the defaults, setting by setting, except where it
  * has an override. One mutex guards the defaults, the overrides and the list
- * of clients, so that a change reaches each of them exactly once. open() takes
- * it under the mutex of all misc devices: whoever holds it waits for nothing
- * that a user controls.
+ * of clients, so that a change reaches each of them exactly once. Whoever holds
+ * it waits for nothing that a user controls. (open() as a whole can't keep to
+ * that: it makes a client, whose memory is charged to a cgroup, under the mutex of
+ * all misc devices.)
  *
  * The registry also bounds how many clients there are, in all and of one
  * process, and remembers each process while it lives (process.h), so that a
@@ -23,7 +24,7 @@
 
 struct rngq_client;
 
-void rngq_registry_init(const u64 *at_load);
+int rngq_registry_init(const u64 *at_load);
 void rngq_registry_stop(void);
 int rngq_registry_add(struct rngq_client *client);
 void rngq_registry_remove(struct rngq_client *client);

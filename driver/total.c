@@ -8,6 +8,7 @@
 
 #include <linux/cache.h>
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/hrtimer.h>
 #include <linux/kobject.h>
 #include <linux/ktime.h>
@@ -27,9 +28,10 @@ bool rngq_total_limits __read_mostly;
 
 /* Protects all below, and every client's turn; taken inside client->wait.lock. */
 static DEFINE_SPINLOCK(total_lock);
-static struct rngq_turns turns;
+static struct rngq_turns total_turns;
 static LIST_HEAD(to_wake);
 static struct hrtimer deal_timer;
+static struct workqueue_struct *deal_queue;
 static u64 dealt_ns;
 
 static void deal(struct work_struct *work);
@@ -42,17 +44,17 @@ static DECLARE_WORK(deal_work, deal);
  */
 static void schedule_deal(void)
 {
-	u64 next_ns = rngq_turns_next_ns(&turns);
+	u64 next_ns = rngq_turns_next_ns(&total_turns);
 
 	lockdep_assert_held(&total_lock);
 
 	/* The work does this in the end, too. */
 	if (next_ns == RNGQ_NEVER || work_pending(&deal_work))
 		return;
-	if (!next_ns && !turns.fresh)
+	if (!next_ns && !total_turns.fresh)
 		next_ns = dealt_ns + DEAL_DISTANCE_NS;
 	if (!next_ns) {
-		queue_work(system_highpri_wq, &deal_work);
+		queue_work(deal_queue, &deal_work);
 		return;
 	}
 	if (hrtimer_is_queued(&deal_timer) &&
@@ -63,7 +65,7 @@ static void schedule_deal(void)
 
 static enum hrtimer_restart deal_timer_expired(struct hrtimer *timer)
 {
-	queue_work(system_highpri_wq, &deal_work);
+	queue_work(deal_queue, &deal_work);
 	return HRTIMER_NORESTART;
 }
 
@@ -89,7 +91,7 @@ static void deal(struct work_struct *work)
 
 	spin_lock_irq(&total_lock);
 	dealt_ns = ktime_get_ns();
-	rngq_turns_deal(&turns, dealt_ns, &to_wake);
+	rngq_turns_deal(&total_turns, dealt_ns, &to_wake);
 	while ((client = next_to_wake())) {
 		spin_unlock_irq(&total_lock);
 		rngq_client_recheck(client);
@@ -106,13 +108,20 @@ static void deal(struct work_struct *work)
  * @quota: its quota
  *
  * Context: Process context, may sleep; before the first client.
+ * Return: 0, or -ENOMEM.
  */
-void rngq_total_init(const struct rngq_quota *quota)
+int rngq_total_init(const struct rngq_quota *quota)
 {
+	/* Readers wait for it, and it may take a while: not on a CPU of theirs. */
+	deal_queue = alloc_workqueue("rngquota", WQ_UNBOUND | WQ_HIGHPRI, 1);
+	if (!deal_queue)
+		return -ENOMEM;
+
 	hrtimer_setup(&deal_timer, deal_timer_expired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
-	rngq_turns_init(&turns, quota);
+	rngq_turns_init(&total_turns, quota);
 	WRITE_ONCE(rngq_total_limits, quota->rate_bytes != RNGQ_MAX);
+	return 0;
 }
 
 /**
@@ -128,7 +137,7 @@ void rngq_total_init(const struct rngq_quota *quota)
 void rngq_total_set_quota(const struct rngq_quota *quota)
 {
 	spin_lock_irq(&total_lock);
-	rngq_turns_set_quota(&turns, quota, ktime_get_ns());
+	rngq_turns_set_quota(&total_turns, quota, ktime_get_ns());
 	WRITE_ONCE(rngq_total_limits, quota->rate_bytes != RNGQ_MAX);
 	schedule_deal();
 	spin_unlock_irq(&total_lock);
@@ -142,7 +151,7 @@ void rngq_total_set_quota(const struct rngq_quota *quota)
 void rngq_total_stop(void)
 {
 	hrtimer_cancel(&deal_timer);
-	cancel_work_sync(&deal_work);
+	destroy_workqueue(deal_queue);
 }
 
 /**
@@ -154,7 +163,7 @@ void rngq_total_stop(void)
 void rngq_total_leave(struct rngq_turn *turn)
 {
 	spin_lock_irq(&total_lock);
-	rngq_turns_leave(&turns, turn);
+	rngq_turns_leave(&total_turns, turn);
 	schedule_deal();
 	spin_unlock_irq(&total_lock);
 }
@@ -173,7 +182,9 @@ u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
 	u64 bytes;
 
 	spin_lock_irqsave(&total_lock, flags);
-	bytes = rngq_turns_available(&turns, turn, ktime_get_ns());
+	bytes = rngq_turns_available(&total_turns, turn, ktime_get_ns());
+	/* A look can begin a round, in which others are in line again. */
+	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 	return min(bytes, own_bytes);
 }
@@ -192,9 +203,9 @@ u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 	u64 bytes;
 
 	spin_lock_irqsave(&total_lock, flags);
-	bytes = rngq_turns_available(&turns, turn, ktime_get_ns());
+	bytes = rngq_turns_available(&total_turns, turn, ktime_get_ns());
 	if (!bytes) {
-		rngq_turns_wait(&turns, turn);
+		rngq_turns_wait(&total_turns, turn);
 		schedule_deal();
 	}
 	spin_unlock_irqrestore(&total_lock, flags);
@@ -217,7 +228,7 @@ u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 	u64 bytes;
 
 	spin_lock_irqsave(&total_lock, flags);
-	bytes = rngq_turns_take(&turns, turn, want_bytes, ktime_get_ns(), draw);
+	bytes = rngq_turns_take(&total_turns, turn, want_bytes, ktime_get_ns(), draw);
 	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 	return bytes;
@@ -235,7 +246,7 @@ void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
 	unsigned long flags;
 
 	spin_lock_irqsave(&total_lock, flags);
-	rngq_turns_give_back(&turns, draw, bytes, ktime_get_ns());
+	rngq_turns_give_back(&total_turns, draw, bytes, ktime_get_ns());
 	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 }
@@ -251,7 +262,7 @@ void __rngq_total_withdraw(struct rngq_turn *turn)
 	unsigned long flags;
 
 	spin_lock_irqsave(&total_lock, flags);
-	rngq_turns_withdraw(&turns, turn);
+	rngq_turns_withdraw(&total_turns, turn);
 	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 }

@@ -25,12 +25,12 @@
 
 /*
  * Is the rate below max? Only total.c writes it. A static key won't do: it is
- * patched place by place, and a reader with interrupts off that sees it half
- * done holds up the patching.
+ * patched place by place, and rngq_client_take(), with interrupts off, could go
+ * round for ever between two places that disagree, and hold up the patching.
  */
 extern bool rngq_total_limits;
 
-void rngq_total_init(const struct rngq_quota *quota);
+int rngq_total_init(const struct rngq_quota *quota);
 void rngq_total_set_quota(const struct rngq_quota *quota);
 void rngq_total_stop(void);
 void rngq_total_leave(struct rngq_turn *turn);

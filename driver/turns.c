@@ -15,7 +15,10 @@
  */
 #define LAST_CUT	128
 
-/* Nor when less than this is left, in short periods: there it may be more. */
+/*
+ * Nor when less than this is left: in periods of some milliseconds more may be
+ * lost, if members don't come for their shares.
+ */
 #define MIN_CUT_NS	(NSEC_PER_MSEC / 2)
 
 static u64 free_bytes(const struct rngq_turns *turns)
@@ -79,15 +82,29 @@ static void schedule_cut(struct rngq_turns *turns, u64 now_ns)
 		turns->cut_ns = min(turns->cut_ns, next_cut_ns(turns, now_ns));
 }
 
+/* What it was called for goes back; but if it is on its way, it waits again. */
+static void recall(struct rngq_turns *turns, struct rngq_turn *turn)
+{
+	unreserve(turns, turn, turn->reserved_bytes);
+	if (turn->is_called && turn->may_recall) {
+		turn->may_recall = false;
+		start_waiting(turns, turn);
+	}
+}
+
 static void cut_shares(struct rngq_turns *turns)
 {
 	struct rngq_turn *turn;
 
 	list_for_each_entry(turn, &turns->ring, ring) {
-		turn->hold_bytes /= 2;
-		if (turn->reserved_bytes > turn->hold_bytes)
+		if (!turn->hold_bytes)
+			recall(turns, turn);
+		else if (turn->reserved_bytes > turn->hold_bytes)
 			unreserve(turns, turn,
 				  turn->reserved_bytes - turn->hold_bytes);
+		turn->hold_bytes /= 2;
+		/* Half a period was time enough to come. */
+		turn->is_called = false;
 	}
 }
 
@@ -97,12 +114,7 @@ static void begin_round(struct rngq_turns *turns)
 	struct rngq_turn *turn, *next;
 
 	list_for_each_entry_safe(turn, next, &turns->ring, ring) {
-		unreserve(turns, turn, turn->reserved_bytes);
-		/* It may be on its way: once more, until it asks, it waits. */
-		if (turn->is_called && turn->may_recall) {
-			turn->may_recall = false;
-			start_waiting(turns, turn);
-		}
+		recall(turns, turn);
 		if (!turn->is_waiting && turn->asked < turns->round) {
 			list_del_init(&turn->ring);
 			turns->members--;
@@ -197,16 +209,18 @@ u64 rngq_turns_take(struct rngq_turns *turns, struct rngq_turn *turn,
 	bool stood = turns->bucket.refill_ns == RNGQ_NEVER;
 
 	join(turns, turn);
+	if (!bytes) {
+		*draw = (struct rngq_draw){};
+		return 0;
+	}
 	bytes = rngq_bucket_take(&turns->bucket, bytes, now_ns, draw);
 	unreserve(turns, turn, min(bytes, turn->reserved_bytes));
 	/* On the beat, the period can be over before the cut would come. */
-	if (stood && bytes)
+	if (stood)
 		schedule_cut(turns, now_ns);
-	if (bytes) {
-		stop_waiting(turns, turn);
-		/* Nobody waited for this refill, or it has been dealt out. */
-		turns->fresh = false;
-	}
+	stop_waiting(turns, turn);
+	/* Nobody waited for this refill, or it has been dealt out. */
+	turns->fresh = false;
 	return bytes;
 }
 
@@ -314,7 +328,7 @@ static void deal_out(struct rngq_turns *turns, u64 share, u64 rest,
 		if (bytes) {
 			grant(turns, turn, bytes, wake);
 			/* What is not of the round stays until the next cut. */
-			turn->hold_bytes = share ? bytes : 0;
+			turn->hold_bytes = share ? bytes / 2 : 0;
 		}
 	}
 	if (last)

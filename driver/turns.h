@@ -6,12 +6,8 @@
  * in line. Each refill that somebody waits for begins a round: it is dealt out
  * in equal shares to all members, those who have asked since the refill before,
  * and those of them who wait are woken, each for its own share. Bytes that don't
- * divide go to those who wait, odd ones one each round a ring of the members:
- * so over the rounds all get as many, however quick they are to ask again.
- *
- * Who was woken and has not come when the next refill does is in line for that
- * one, too, but not for a third. Else the refill would be left to whoever comes
- * first, if all who waited had been woken just before it.
+ * divide go to those who wait, odd ones to one after the other round the ring of
+ * members: so over the rounds all get as many, however quick they are to ask again.
  *
  * A share is reserved for its client, yet stays in the bucket until it is
  * fetched: so the bucket's promise covers it, and nothing is lost with it. But
@@ -20,6 +16,10 @@
  * enough for who fetches its share bit by bit through the period. What others
  * don't want goes to those in line at each of these cuts, until the next one;
  * for the next refill would find no room for it.
+ *
+ * Who was woken and soon after loses what it was woken for is in line again;
+ * once, then it has to ask. Else a refill, or what is cut, would be left to
+ * whoever comes first if all in line were woken for a few bytes just before.
  *
  * So who wants less than an equal share gets all it wants, those who want more
  * get equal shares of the rest, and asking again and again gains nothing.
@@ -48,10 +48,10 @@
  * @ring:	among the members; empty: it is none
  * @is_waiting:	it waits
  * @is_called:	it got something while it waited, and has not come for it yet
- * @may_recall:	if so at a refill, it waits for that one, too
+ * @may_recall:	it has asked since it was last put in line without asking
  * @wake:	among those to be woken; empty: it is not
  * @reserved_bytes: what is left of its share
- * @hold_bytes:	how much of that may be left at the next cut, twice over
+ * @hold_bytes:	how much of that the next cut leaves
  * @asked:	the bucket's count of refills when it last asked
  */
 struct rngq_turn {

@@ -247,9 +247,9 @@ static void check_cuts(struct kunit *test, struct walk *walk)
 static void deal(struct kunit *test, struct walk *walk)
 {
 	u64 before[NR_CLIENTS];
-	bool waited[NR_CLIENTS], on_its_way[NR_CLIENTS];
+	bool waited[NR_CLIENTS], on_its_way[NR_CLIENTS], lapses[NR_CLIENTS];
 	u64 least = U64_MAX, most = 0;
-	u64 round = walk->turns.round;
+	u64 round = walk->turns.round, cut_ns = walk->turns.cut_ns;
 	LIST_HEAD(wake);
 	int i;
 
@@ -258,18 +258,24 @@ static void deal(struct kunit *test, struct walk *walk)
 		waited[i] = walk->client[i].turn.is_waiting;
 		on_its_way[i] = walk->client[i].turn.is_called &&
 			walk->client[i].turn.may_recall;
+		lapses[i] = !walk->client[i].turn.hold_bytes;
 	}
 	rngq_turns_deal(&walk->turns, walk->now_ns, &wake);
 	/* All shares have gone back, and who had not come for one waits again. */
-	if (walk->turns.round != round)
+	if (walk->turns.round != round) {
 		memset(before, 0, sizeof(before));
-	for (i = 0; i < NR_CLIENTS; i++)
-		waited[i] |= walk->turns.round != round && on_its_way[i];
+		for (i = 0; i < NR_CLIENTS; i++)
+			waited[i] |= on_its_way[i];
+	} else if (walk->now_ns >= cut_ns) {
+		/* So have those that are not of the round. */
+		for (i = 0; i < NR_CLIENTS; i++)
+			waited[i] |= on_its_way[i] && lapses[i];
+	}
 
 	for (i = 0; i < NR_CLIENTS; i++) {
 		struct client *client = &walk->client[i];
 
-		if (client->turn.reserved_bytes > before[i])
+		if (client->turn.reserved_bytes > before[i] || waited[i])
 			note_share(walk, client);
 		/* Who got something is woken, if it waited; nobody else. */
 		KUNIT_ASSERT_EQ(test, !list_empty(&client->turn.wake),

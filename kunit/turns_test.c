@@ -265,32 +265,26 @@ static void who_has_asked_gets_a_share_without_being_in_line(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, share(s, 1), 50ULL);
 }
 
-static void who_does_not_come_is_woken_twice_and_then_out(struct kunit *test)
+static void who_has_not_asked_since_the_refill_before_gets_none(struct kunit *test)
 {
 	struct scene *s = new_empty(test, 100, 1000, 0);
-	int i, round;
+	int i;
 
 	line_up_all(s, 3);
-	for (round = 0; round < 2; round++) {
-		s->now_ns += SEC;
-		KUNIT_EXPECT_EQ(test, deal(s), 3);
-		KUNIT_EXPECT_GE(test, share(s, 2), 33ULL);
-		/* Two fetch and wait, one neither fetches nor asks. */
-		for (i = 0; i < 2; i++) {
-			take_all(s, i);
-			line_up(s, i);
-		}
-		/* It has lost its share to the others before the refill. */
-		s->now_ns += SEC - 1;
-		deal(s);
-		KUNIT_EXPECT_EQ(test, share(s, 2), 0ULL);
-		for (i = 0; i < 2; i++) {
-			take_all(s, i);
-			line_up(s, i);
-		}
-		s->now_ns -= SEC - 1;
-	}
 	s->now_ns += SEC;
+	KUNIT_EXPECT_EQ(test, deal(s), 3);
+	/* Two fetch and wait, one neither fetches nor asks. */
+	for (i = 0; i < 2; i++) {
+		take_all(s, i);
+		line_up(s, i);
+	}
+	s->now_ns += SEC - 1;
+	deal(s);
+	for (i = 0; i < 2; i++) {
+		take_all(s, i);
+		line_up(s, i);
+	}
+	s->now_ns += 1;
 	KUNIT_EXPECT_EQ(test, deal(s), 2);
 	KUNIT_EXPECT_EQ(test, share(s, 2), 0ULL);
 	KUNIT_EXPECT_FALSE(test, is_member(s, 2));
@@ -635,9 +629,9 @@ static void shares_are_cut_by_and_by(struct kunit *test)
 
 	/* It goes back at the refill, which finds it still there. */
 	s->now_ns = dealt_ns + SEC;
-	KUNIT_EXPECT_EQ(test, deal(s), 2);
-	KUNIT_EXPECT_EQ(test, share(s, 0), 256ULL);
-	KUNIT_EXPECT_EQ(test, take_all(s, 1), 256ULL);
+	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, share(s, 0), 0ULL);
+	KUNIT_EXPECT_EQ(test, take_all(s, 1), 512ULL);
 }
 
 static void who_fetches_evenly_finds_its_share(struct kunit *test)
@@ -699,16 +693,21 @@ static void what_is_cut_goes_to_those_in_line_alone(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, share(s, 3), 0ULL);
 	KUNIT_EXPECT_EQ(test, share(s, 4), 10ULL);
 
-	/* Until the next cut. */
+	/* Until the next cut; but who has not come by then is in line again. */
 	line_up(s, 3);
 	KUNIT_EXPECT_EQ(test, take(s, 4, 1), 1ULL);
 	s->now_ns += SEC / 4;
-	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
 	KUNIT_EXPECT_EQ(test, share(s, 0), 5ULL);
 	KUNIT_EXPECT_EQ(test, share(s, 1), 5ULL);
-	KUNIT_EXPECT_EQ(test, share(s, 2), 0ULL);
 	KUNIT_EXPECT_EQ(test, share(s, 4), 0ULL);
-	KUNIT_EXPECT_EQ(test, share(s, 3), 29ULL);
+	KUNIT_EXPECT_EQ(test, share(s, 2) + share(s, 3), 29ULL);
+	/* Once. */
+	KUNIT_EXPECT_EQ(test, take_all(s, 3), share(s, 2) == 15 ? 14ULL : 15ULL);
+	line_up(s, 3);
+	s->now_ns += SEC / 8;
+	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, share(s, 2), 0ULL);
 }
 
 static void who_comes_takes_what_was_cut_if_nobody_waits(struct kunit *test)
@@ -763,9 +762,17 @@ static void shares_of_a_full_bucket_are_cut_too(struct kunit *test)
 	/* However long nobody comes: somebody else can have it all. */
 	line_up(s, 3);
 	s->now_ns += 5 * SEC;
-	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
+	line_up(s, 4);
+	s->now_ns += 5 * SEC;
+	KUNIT_EXPECT_EQ(test, deal(s), 2);
+	line_up(s, 5);
+	s->now_ns += 5 * SEC;
 	KUNIT_EXPECT_EQ(test, s->turns.bucket.level_bytes, 80ULL);
-	KUNIT_EXPECT_EQ(test, share(s, 3), 80ULL);
+	withdraw(s, 3);
+	withdraw(s, 4);
+	KUNIT_EXPECT_EQ(test, deal(s), 1);
+	KUNIT_EXPECT_EQ(test, share(s, 5), 80ULL);
 }
 
 /* A full bucket, dealt out so late that the beat soon ends its period. */
@@ -1452,7 +1459,7 @@ static struct kunit_case turns_cases[] = {
 	KUNIT_CASE(waiting_twice_is_waiting_once),
 	KUNIT_CASE(those_in_line_get_equal_shares),
 	KUNIT_CASE(who_has_asked_gets_a_share_without_being_in_line),
-	KUNIT_CASE(who_does_not_come_is_woken_twice_and_then_out),
+	KUNIT_CASE(who_has_not_asked_since_the_refill_before_gets_none),
 	KUNIT_CASE(refill_is_not_left_to_who_comes_first),
 	KUNIT_CASE(refill_nobody_waited_for_is_not_for_members),
 	KUNIT_CASE(refill_is_dealt_out_before_its_waiter_takes_it),
