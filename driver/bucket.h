@@ -133,7 +133,7 @@ static inline u64 rngq_bucket_available(const struct rngq_bucket *bucket)
 
 /**
  * rngq_bucket_await() - note that somebody waits for the next refill
- * @bucket: the bucket, up to date and with nothing available
+ * @bucket: the bucket, up to date, with nothing for whoever waits
  *
  * Context: Any; the bucket's owner holds its lock.
  */

@@ -56,6 +56,13 @@ static __always_inline u64 available_or_line_up(struct rngq_client *client)
 				  rngq_bucket_available(&client->bucket));
 }
 
+/* It gives its turn up. A wait for its own bucket goes on until the refill. */
+static void end_wait_for_turn(struct rngq_client *client)
+{
+	if (is_throttled(client) && rngq_bucket_available(&client->bucket))
+		end_throttle(client, ktime_get_ns());
+}
+
 /* Bring the bucket up to date; a refill ends the wait for it when it was due */
 static void refresh(struct rngq_client *client, u64 now_ns)
 {
@@ -250,6 +257,7 @@ void rngq_client_stop(struct rngq_client *client)
 	/* A wait whose refill nobody came for has ended all the same. */
 	spin_lock_irq(&client->wait.lock);
 	refresh(client, ktime_get_ns());
+	end_wait_for_turn(client);
 	spin_unlock_irq(&client->wait.lock);
 }
 
@@ -268,14 +276,6 @@ struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
 	bucket = client->bucket;
 	spin_unlock_irq(&client->wait.lock);
 	return bucket;
-}
-
-/* Nobody waits for its turn at the host's bucket any more, which ends the wait. */
-static void withdraw(struct rngq_client *client)
-{
-	rngq_total_withdraw(&client->turn);
-	if (is_throttled(client) && rngq_bucket_available(&client->bucket))
-		end_throttle(client, ktime_get_ns());
 }
 
 static noinline int wait_until_available(struct rngq_client *client,
@@ -355,8 +355,10 @@ ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 		/* Nobody waits. A timer that runs now does no harm. */
 		hrtimer_try_to_cancel(&client->timer);
 		/* Who doesn't sleep keeps its turn, and will ask again. */
-		if (!nowait)
-			withdraw(client);
+		if (!nowait) {
+			rngq_total_withdraw(&client->turn);
+			end_wait_for_turn(client);
+		}
 	}
 	spin_unlock_irq(&client->wait.lock);
 	return err ? err : bytes;

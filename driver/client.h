@@ -41,7 +41,7 @@ struct rngq_process;
  * struct rngq_counters - what a client has done
  * @bytes:		bytes delivered
  * @reads:		reads that returned at least one byte
- * @throttled:		waits for a refill
+ * @throttled:		waits for a refill or a turn
  * @throttled_ns:	how long those lasted that have ended
  */
 struct rngq_counters {
@@ -89,7 +89,7 @@ struct rngq_client {
 	struct hrtimer timer;		/* L: when it is armed, and for when */
 	struct rngq_bucket bucket;	/* L */
 	struct rngq_turn turn;		/* T: its place at the host's bucket */
-	u64 throttled;			/* L: waits for a refill */
+	u64 throttled;			/* L: waits for a refill or a turn */
 	u64 throttled_ns;		/* L: how long those lasted that ended */
 	u64 throttled_since_ns;		/* L: RNGQ_NEVER: it is not */
 

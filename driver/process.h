@@ -26,7 +26,7 @@
  * @nr_clients:	clients that it opened and that still exist
  * @left:	@bucket is left to go on with; if not, and it has no clients, it has
  *		never had one
- * @bucket:	the bucket of the client that it closed last, without credit
+ * @bucket:	the bucket of the client that it closed last; credit is not kept here
  * @credit_bytes: what its closed clients left of its boot credit
  * @quota:	values of its overrides
  * @overrides:	which settings have one, a bit a setting

@@ -23,7 +23,7 @@
 
 bool rngq_total_limits __read_mostly;
 
-/* The least time between deals of what clients gave back. */
+/* The least time between deals of what comes free between refills and cuts. */
 #define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 
 /* Protects all below, and every client's turn; taken inside client->wait.lock. */
@@ -38,9 +38,10 @@ static void deal(struct work_struct *work);
 static DECLARE_WORK(deal_work, deal);
 
 /*
- * Let the next deal come when it is due. To be called after each change. A client
- * can give back what it has, again and again; but a deal may go round all
- * members, so these deals keep a distance, and only a refill is dealt out at once.
+ * Let the next deal come when it is due. To be called after each change. A refill
+ * is dealt out at once. But what a client gives back, which it can do again and
+ * again, waits for a while or for the next refill or cut: a deal may go round all
+ * members.
  */
 static void schedule_deal(void)
 {
@@ -51,8 +52,11 @@ static void schedule_deal(void)
 	/* The work does this in the end, too. */
 	if (next_ns == RNGQ_NEVER || work_pending(&deal_work))
 		return;
-	if (!next_ns && !total_turns.fresh)
-		next_ns = dealt_ns + DEAL_DISTANCE_NS;
+	if (!next_ns && !total_turns.fresh &&
+	    total_turns.round == total_turns.bucket.refills)
+		next_ns = min3(dealt_ns + DEAL_DISTANCE_NS,
+			       total_turns.bucket.refill_ns,
+			       total_turns.cut_ns);
 	if (!next_ns) {
 		queue_work(deal_queue, &deal_work);
 		return;
@@ -204,10 +208,9 @@ u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 
 	spin_lock_irqsave(&total_lock, flags);
 	bytes = rngq_turns_available(&total_turns, turn, ktime_get_ns());
-	if (!bytes) {
+	if (!bytes)
 		rngq_turns_wait(&total_turns, turn);
-		schedule_deal();
-	}
+	schedule_deal();
 	spin_unlock_irqrestore(&total_lock, flags);
 	return min(bytes, own_bytes);
 }

@@ -11,7 +11,8 @@
  * holds it can't wake a client. That is done by a work item, which a timer or
  * a client queues when there is something to deal out: it deals, and wakes
  * those who got something one after the other, holding a reference to that
- * client and no lock.
+ * client and no lock. What comes free between refills and cuts may wait some
+ * milliseconds for it.
  */
 #ifndef RNGQUOTA_TOTAL_H
 #define RNGQUOTA_TOTAL_H

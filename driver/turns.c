@@ -10,16 +10,16 @@
 #include <linux/time64.h>
 
 /*
- * No cut when less than this part of a period is left: by then so little is
- * reserved that far less than a hundredth may be lost to the refill.
+ * No cut when less than this part of a period is left: by then less than a
+ * hundredth is reserved, and may be lost to the refill.
  */
-#define LAST_CUT	128
+#define LAST_CUT	256
 
 /*
- * Nor when less than this is left: in periods of some milliseconds more may be
- * lost, if members don't come for their shares.
+ * Nor when less than this is left: in periods below 10 ms more may be lost of the
+ * shares that members don't come for.
  */
-#define MIN_CUT_NS	(NSEC_PER_MSEC / 2)
+#define MIN_CUT_NS	(NSEC_PER_MSEC / 8)
 
 static u64 free_bytes(const struct rngq_turns *turns)
 {

@@ -594,9 +594,9 @@ static void share_is_fetched_in_parts(struct kunit *test)
 /* What is left of a share of 256 that nobody comes for. */
 static void shares_are_cut_by_and_by(struct kunit *test)
 {
-	struct scene *s = new_empty(test, 512, 1000, 0);
+	struct scene *s = new_empty(test, 1024, 1000, 0);
 	u64 dealt_ns, cut_ns, left_ns = SEC;
-	u64 left = 256, had = 0;
+	u64 left = 512, had = 0;
 
 	line_up_all(s, 2);
 	s->now_ns += SEC;
@@ -605,7 +605,7 @@ static void shares_are_cut_by_and_by(struct kunit *test)
 	had += take_all(s, 1);
 	line_up(s, 1);
 
-	while (left_ns >= SEC / 128) {
+	while (left_ns >= SEC / 256) {
 		left_ns /= 2;
 		cut_ns = dealt_ns + SEC - left_ns;
 		KUNIT_EXPECT_EQ(test, next_ns(s), cut_ns);
@@ -622,7 +622,7 @@ static void shares_are_cut_by_and_by(struct kunit *test)
 	}
 	/* The last one leaves far less than a hundredth. */
 	KUNIT_EXPECT_EQ(test, left, 1ULL);
-	KUNIT_EXPECT_EQ(test, had, 511ULL);
+	KUNIT_EXPECT_EQ(test, had, 1023ULL);
 	KUNIT_EXPECT_EQ(test, next_ns(s), dealt_ns + SEC);
 	s->now_ns = dealt_ns + SEC - 1;
 	KUNIT_EXPECT_EQ(test, available(s, 0), 1ULL);
@@ -631,7 +631,7 @@ static void shares_are_cut_by_and_by(struct kunit *test)
 	s->now_ns = dealt_ns + SEC;
 	KUNIT_EXPECT_EQ(test, deal(s), 1);
 	KUNIT_EXPECT_EQ(test, share(s, 0), 0ULL);
-	KUNIT_EXPECT_EQ(test, take_all(s, 1), 512ULL);
+	KUNIT_EXPECT_EQ(test, take_all(s, 1), 1024ULL);
 }
 
 static void who_fetches_evenly_finds_its_share(struct kunit *test)
@@ -808,10 +808,10 @@ static void returned_bytes_are_cut_before_the_beat(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, next_ns(s), begin_ns + SEC + 900 * MS);
 }
 
-static void shortest_periods_are_cut_twice(struct kunit *test)
+static void shortest_periods_are_cut_four_times(struct kunit *test)
 {
-	struct scene *s = new_empty(test, 80, 1, 0);
-	u64 dealt_ns;
+	struct scene *s = new_empty(test, 320, 1, 0);
+	u64 dealt_ns, left_ns = MS, left = 160;
 
 	line_up_all(s, 2);
 	s->now_ns += MS;
@@ -819,16 +819,15 @@ static void shortest_periods_are_cut_twice(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, deal(s), 2);
 	take_all(s, 0);
 	line_up(s, 0);
-	KUNIT_EXPECT_EQ(test, next_ns(s), dealt_ns + MS / 2);
-	s->now_ns = next_ns(s);
-	KUNIT_EXPECT_EQ(test, deal(s), 1);
-	KUNIT_EXPECT_EQ(test, take_all(s, 0), 20ULL);
-	line_up(s, 0);
-	KUNIT_EXPECT_EQ(test, next_ns(s), dealt_ns + MS / 4 * 3);
-	s->now_ns = next_ns(s);
-	KUNIT_EXPECT_EQ(test, deal(s), 1);
-	KUNIT_EXPECT_EQ(test, take_all(s, 0), 10ULL);
-	line_up(s, 0);
+	while (left_ns > MS / 16) {
+		left_ns /= 2;
+		left /= 2;
+		KUNIT_EXPECT_EQ(test, next_ns(s), dealt_ns + MS - left_ns);
+		s->now_ns = next_ns(s);
+		KUNIT_EXPECT_EQ(test, deal(s), 1);
+		KUNIT_EXPECT_EQ(test, take_all(s, 0), left);
+		line_up(s, 0);
+	}
 	KUNIT_EXPECT_EQ(test, next_ns(s), dealt_ns + MS);
 }
 
@@ -1240,7 +1239,7 @@ static void late_deal_is_cut_when_half_of_the_rest_is_over(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, next_ns(s), refill_ns - SEC / 4);
 
 	/* In the last moments not at all. */
-	s->now_ns = refill_ns + SEC - SEC / 128 + 1;
+	s->now_ns = refill_ns + SEC - SEC / 256 + 1;
 	KUNIT_EXPECT_EQ(test, deal(s), 2);
 	KUNIT_EXPECT_EQ(test, line_up(s, 2), 0ULL);
 	KUNIT_EXPECT_EQ(test, next_ns(s), refill_ns + SEC);
@@ -1481,7 +1480,7 @@ static struct kunit_case turns_cases[] = {
 	KUNIT_CASE(shares_of_a_full_bucket_are_cut_too),
 	KUNIT_CASE(shares_are_cut_before_the_beat),
 	KUNIT_CASE(returned_bytes_are_cut_before_the_beat),
-	KUNIT_CASE(shortest_periods_are_cut_twice),
+	KUNIT_CASE(shortest_periods_are_cut_four_times),
 	KUNIT_CASE(example_of_the_header),
 	KUNIT_CASE(modest_get_what_they_want_and_greedy_the_rest),
 	KUNIT_CASE(given_back_bytes_are_free),
