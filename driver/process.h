@@ -11,7 +11,8 @@
  * the rate, but one first fill.
  *
  * What is here is arithmetic: time is passed in, the registry's mutex guards
- * it all. Which process is which is process_table.c's business.
+ * it all. Which process is which, and how long one is remembered, is
+ * process_table.c's business.
  */
 #ifndef RNGQUOTA_PROCESS_H
 #define RNGQUOTA_PROCESS_H

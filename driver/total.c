@@ -26,7 +26,10 @@ bool rngq_total_limits __read_mostly;
 /* The least time between deals of what comes free between refills and cuts. */
 #define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 
-/* Protects all below, and every client's turn; taken inside client->wait.lock. */
+/*
+ * Protects all below, and every client's turn. Taken inside client->wait.lock, so
+ * with interrupts off: who doesn't hold that one turns them off.
+ */
 static DEFINE_SPINLOCK(total_lock);
 static struct rngq_turns total_turns;
 static LIST_HEAD(to_wake);
@@ -173,45 +176,25 @@ void rngq_total_leave(struct rngq_turn *turn)
 }
 
 /**
- * __rngq_total_available() - rngq_total_available() where there may be a limit
+ * __rngq_total_available() - what the host lets a client take, if there is a limit
  * @turn: the client's place
  * @own_bytes: what its own bucket lets it take, at least 1
+ * @line_up: if it may take nothing, it is to get in line
  *
  * Context: The client's lock is held.
  * Return: Bytes, @own_bytes at the most.
  */
-u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
+u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes, bool line_up)
 {
-	unsigned long flags;
 	u64 bytes;
 
-	spin_lock_irqsave(&total_lock, flags);
+	spin_lock(&total_lock);
 	bytes = rngq_turns_available(&total_turns, turn, ktime_get_ns());
-	/* A look can begin a round, in which others are in line again. */
-	schedule_deal();
-	spin_unlock_irqrestore(&total_lock, flags);
-	return min(bytes, own_bytes);
-}
-
-/**
- * __rngq_total_line_up() - rngq_total_line_up() where there may be a limit
- * @turn: the client's place
- * @own_bytes: what its own bucket lets it take, at least 1
- *
- * Context: The client's lock is held.
- * Return: Bytes, @own_bytes at the most; 0 if the client is in line.
- */
-u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
-{
-	unsigned long flags;
-	u64 bytes;
-
-	spin_lock_irqsave(&total_lock, flags);
-	bytes = rngq_turns_available(&total_turns, turn, ktime_get_ns());
-	if (!bytes)
+	if (!bytes && line_up)
 		rngq_turns_wait(&total_turns, turn);
+	/* A mere look can begin a round, in which others are in line again. */
 	schedule_deal();
-	spin_unlock_irqrestore(&total_lock, flags);
+	spin_unlock(&total_lock);
 	return min(bytes, own_bytes);
 }
 
@@ -227,13 +210,12 @@ u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 		      struct rngq_draw *draw)
 {
-	unsigned long flags;
 	u64 bytes;
 
-	spin_lock_irqsave(&total_lock, flags);
+	spin_lock(&total_lock);
 	bytes = rngq_turns_take(&total_turns, turn, want_bytes, ktime_get_ns(), draw);
 	schedule_deal();
-	spin_unlock_irqrestore(&total_lock, flags);
+	spin_unlock(&total_lock);
 	return bytes;
 }
 
@@ -246,12 +228,10 @@ u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
  */
 void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&total_lock, flags);
+	spin_lock(&total_lock);
 	rngq_turns_give_back(&total_turns, draw, bytes, ktime_get_ns());
 	schedule_deal();
-	spin_unlock_irqrestore(&total_lock, flags);
+	spin_unlock(&total_lock);
 }
 
 /**
@@ -262,10 +242,8 @@ void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
  */
 void __rngq_total_withdraw(struct rngq_turn *turn)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&total_lock, flags);
+	spin_lock(&total_lock);
 	rngq_turns_withdraw(&total_turns, turn);
 	schedule_deal();
-	spin_unlock_irqrestore(&total_lock, flags);
+	spin_unlock(&total_lock);
 }

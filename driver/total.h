@@ -37,8 +37,7 @@ void rngq_total_stop(void);
 void rngq_total_leave(struct rngq_turn *turn);
 void __rngq_total_withdraw(struct rngq_turn *turn);
 
-u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes);
-u64 __rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes);
+u64 __rngq_total_available(struct rngq_turn *turn, u64 own_bytes, bool line_up);
 u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 		      struct rngq_draw *draw);
 void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes);
@@ -54,7 +53,7 @@ void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes);
 static inline u64 rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
 {
 	if (unlikely(READ_ONCE(rngq_total_limits)) && own_bytes)
-		return __rngq_total_available(turn, own_bytes);
+		return __rngq_total_available(turn, own_bytes, false);
 	return own_bytes;
 }
 
@@ -70,7 +69,7 @@ static inline u64 rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
 static inline u64 rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 {
 	if (unlikely(READ_ONCE(rngq_total_limits)) && own_bytes)
-		return __rngq_total_line_up(turn, own_bytes);
+		return __rngq_total_available(turn, own_bytes, true);
 	return own_bytes;
 }
 

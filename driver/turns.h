@@ -44,7 +44,7 @@
 #include "bucket.h"
 
 /**
- * struct rngq_turn - a client's place
+ * struct rngq_turn - a client's place, which is a part of the client
  * @ring:	among the members; empty: it is none
  * @is_waiting:	it waits
  * @is_called:	it got something while it waited, and has not come for it yet
@@ -53,6 +53,8 @@
  * @reserved_bytes: what is left of its share
  * @hold_bytes:	how much of that the next cut leaves
  * @asked:	the bucket's count of refills when it last asked
+ *
+ * After rngq_turns_leave() it is on no list, and may go.
  */
 struct rngq_turn {
 	struct list_head ring;
