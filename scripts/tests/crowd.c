@@ -19,6 +19,8 @@
 #include "crowd.h"
 #include "rngq.h"
 
+const struct crowd_quota crowd_no_limit = { RNGQ_MAX, 1000, 0 };
+
 /* A thread of a member. */
 struct worker {
 	struct crowd *crowd;

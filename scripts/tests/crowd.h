@@ -51,6 +51,9 @@ struct crowd_quota {
 	u64 burst_bytes;
 };
 
+/* For a member that only total/ limits. */
+extern const struct crowd_quota crowd_no_limit;
+
 struct crowd_member {
 	/* To be set before crowd_open(); what is 0 has the default. */
 	enum crowd_kind kind;

@@ -176,7 +176,7 @@ static void test_many_waiting(void)
 static void test_bytes_differ(void)
 {
 	static char bytes[256 * 1024];
-	int fd = rngq_open_quota(0, RNGQ_MAX, 1000, 0), other = rngq_open(0);
+	int fd = rngq_open_unlimited(0), other = rngq_open(0);
 	size_t seen[256] = { 0 }, values = 0;
 
 	for (size_t i = 0; i < 16384; i += 64)

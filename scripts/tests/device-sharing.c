@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "opener.h"
 #include "reader.h"
 #include "rngq.h"
 
@@ -66,58 +67,18 @@ static void test_fork(void)
 	ok(client_goes(id), "and is gone when the parent closed it");
 }
 
-static int send_descriptor(int socket, int fd)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec iov = { "", 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(socket, &msg, 0);
-}
-
-static int receive_descriptor(int socket)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	char byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(socket, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
-}
-
 static void test_passed(void)
 {
 	int fd = rngq_open_quota(0, 100, HOUR_MS, 0), sockets[2], passed;
 	u64 id = rngq_id(fd);
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) ||
-	    send_descriptor(sockets[0], fd) != 1)
+	    send_descriptor(sockets[0], fd, 0))
 		bail_out("a descriptor can be sent");
 	is_u64(rngq_drain(fd), 100, "(drain it)");
 	close(fd);
 	ok(client_exists(id), "a client lives while its descriptor is on the way");
-	passed = receive_descriptor(sockets[1]);
+	passed = receive_descriptor(sockets[1], 0);
 	is_u64(rngq_id(passed), id, "SCM_RIGHTS gives the same client");
 	is_ret(rngq_take(passed, 1), -EAGAIN, "with the same bucket");
 	close(passed);

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -15,34 +14,6 @@
 #include "reader.h"
 #include "rngq.h"
 
-static atomic_int handled;
-
-static void handle(int signal)
-{
-	(void)signal;
-	handled++;
-}
-
-/* SIGUSR1 interrupts for good, SIGUSR2 restarts what it interrupted. */
-static void set_handlers(void)
-{
-	struct sigaction action = { .sa_handler = handle };
-
-	sigaction(SIGUSR1, &action, NULL);
-	action.sa_flags = SA_RESTART;
-	sigaction(SIGUSR2, &action, NULL);
-}
-
-/* Send @signal to the thread and wait until its handler has run. */
-static void interrupt(struct reader *reader, int signal)
-{
-	int before = handled;
-
-	pthread_kill(reader->thread, signal);
-	while (handled == before)
-		rngq_sleep_ms(1);
-}
-
 static void test_without_restart(void)
 {
 	int fd = rngq_open_quota(0, 10, HOUR_MS, 0);
@@ -50,7 +21,7 @@ static void test_without_restart(void)
 
 	rngq_drain(fd);
 	reader_start_asleep(&reader, fd, 100);
-	interrupt(&reader, SIGUSR1);
+	reader_interrupt(&reader, SIGUSR1);
 	reader_join(&reader);
 	is_ret(reader.result, -EINTR, "a signal without SA_RESTART gives EINTR");
 	is_u64(rngq_client(fd, "bytes"), 10, "it took nothing");
@@ -70,7 +41,7 @@ static void test_with_restart(void)
 	rngq_drain(fd);
 	reader_start_asleep(&reader, fd, 100);
 	for (int i = 0; i < 3; i++) {
-		interrupt(&reader, SIGUSR2);
+		reader_interrupt(&reader, SIGUSR2);
 		rngq_wait_asleep(reader.tid, SYS_read);
 	}
 	reader_join(&reader);
@@ -180,10 +151,10 @@ static void test_storm(void)
 	struct itimerval storm = {
 		.it_interval.tv_usec = 500, .it_value.tv_usec = 500,
 	}, calm = { 0 };
-	struct sigaction action = { .sa_handler = handle };
+	struct sigaction action = { .sa_handler = reader_count_signal };
 	static char bytes[1 << 20];
 	unsigned int wrong = 0, reads = 0;
-	int before = handled;
+	int before = reader_signals;
 	u64 end_ns, got = 0;
 
 	sigaction(SIGALRM, &action, NULL);
@@ -197,7 +168,7 @@ static void test_storm(void)
 			got += count;
 	}
 	setitimer(ITIMER_REAL, &calm, NULL);
-	ok(handled > before, "signals came (%d)", handled - before);
+	ok(reader_signals > before, "signals came (%d)", reader_signals - before);
 	is_u64(wrong, 0, "none of %u non-blocking reads failed", reads);
 	is_u64(rngq_client(fd, "bytes"), got, "what they returned was counted");
 	is_u64(rngq_client(fd, "available"), quota - got, "and taken");
@@ -209,7 +180,7 @@ static void test_poll_interrupted(void)
 	int fd = rngq_open_quota(0, 10, HOUR_MS, 0);
 	struct itimerval soon = { .it_value.tv_usec = 50000 };
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-	struct sigaction action = { .sa_handler = handle };
+	struct sigaction action = { .sa_handler = reader_count_signal };
 
 	rngq_drain(fd);
 	sigaction(SIGALRM, &action, NULL);
@@ -223,7 +194,7 @@ static void test_poll_interrupted(void)
 
 int main(void)
 {
-	set_handlers();
+	reader_handle_signals();
 	test_without_restart();
 	test_with_restart();
 	test_stopped();

@@ -51,8 +51,7 @@ static void attack(const char *name, const char *device)
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		crowd->members[i].kind = kinds[i];
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_set_total(total.rate_bytes, total.period_ms, total.burst_bytes);
 	guest_start(&guest, &options);

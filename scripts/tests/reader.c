@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,4 +52,30 @@ void reader_join(struct reader *reader)
 	if (errno)
 		bail_out("a read() comes to its end");
 	sem_destroy(&reader->started);
+}
+
+atomic_int reader_signals;
+
+void reader_count_signal(int signal)
+{
+	(void)signal;
+	reader_signals++;
+}
+
+void reader_handle_signals(void)
+{
+	struct sigaction action = { .sa_handler = reader_count_signal };
+
+	sigaction(SIGUSR1, &action, NULL);
+	action.sa_flags = SA_RESTART;
+	sigaction(SIGUSR2, &action, NULL);
+}
+
+void reader_interrupt(struct reader *reader, int signal)
+{
+	int before = reader_signals;
+
+	pthread_kill(reader->thread, signal);
+	while (reader_signals == before)
+		rngq_sleep_ms(1);
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "tap.h"
@@ -28,5 +29,15 @@ void reader_start_asleep(struct reader *reader, int fd, size_t size);
 
 /* Wait for its end. Gives the test up if that does not come. */
 void reader_join(struct reader *reader);
+
+/* SIGUSR1 interrupts a call for good, SIGUSR2 restarts what it interrupted. */
+void reader_handle_signals(void);
+
+/* Their handler, for other signals, too; and how often it has run. */
+void reader_count_signal(int signal);
+extern atomic_int reader_signals;
+
+/* Send @signal to the thread and wait until its handler has run. */
+void reader_interrupt(struct reader *reader, int signal);
 
 #endif

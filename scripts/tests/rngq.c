@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -66,6 +67,18 @@ int rngq_open_quota(int flags, u64 rate_bytes, u64 period_ms, u64 burst_bytes)
 
 	rngq_set_quota(fd, rate_bytes, period_ms, burst_bytes);
 	return fd;
+}
+
+int rngq_open_unlimited(int flags)
+{
+	return rngq_open_quota(flags, RNGQ_MAX, 1000, 0);
+}
+
+bool rngq_becomes_readable(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pollfd, 1, LATE_MS) == 1;
 }
 
 /* Read a whole small file: its length or -errno. */

@@ -37,6 +37,12 @@ int rngq_open_quota(int flags, u64 rate_bytes, u64 period_ms, u64 burst_bytes);
  */
 int rngq_run(int (*what)(void *), void *argument, int flags);
 
+/* The same with no limit but total/. */
+int rngq_open_unlimited(int flags);
+
+/* Wait until @fd can be read: false if that does not come. */
+bool rngq_becomes_readable(int fd);
+
 /* The id of the client behind @fd. */
 u64 rngq_id(int fd);
 

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "opener.h"
 #include "rngq.h"
 
 #define HAMMER_MS		3000
@@ -38,40 +39,6 @@ static bool exists(u64 id)
 
 	snprintf(path, sizeof(path), "%s/clients/%llu", RNGQ_SYSFS, id);
 	return !access(path, F_OK);
-}
-
-static void send_fd(int via, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = "", byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	if (sendmsg(via, &msg, 0) != 1)
-		bail_out("a descriptor can be sent");
-}
-
-static int receive_fd(int via)
-{
-	char control[CMSG_SPACE(sizeof(int))] = "", byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(via, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
-		bail_out("a descriptor can be received");
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
 }
 
 static void test_ids(void)
@@ -108,10 +75,13 @@ static void test_last_close(void)
 	close(fd);
 	ok(exists(id), "the folder stays while a dup() is open");
 
-	send_fd(sockets[0], copy);
+	if (send_descriptor(sockets[0], copy, 0))
+		bail_out("a descriptor can be sent");
 	close(copy);
 	ok(exists(id), "it stays while the only descriptor is under way");
-	fd = receive_fd(sockets[1]);
+	fd = receive_descriptor(sockets[1], 0);
+	if (fd < 0)
+		bail_out("a descriptor can be received");
 	is_u64(rngq_id(fd), id, "what arrives is the same client");
 
 	holder = fork();
@@ -184,7 +154,8 @@ static void run_opener(int via)
 	    pthread_create(&thread, NULL, open_in_thread, &fd) ||
 	    pthread_join(thread, NULL) || fd < 0)
 		_exit(1);
-	send_fd(via, fd);
+	if (send_descriptor(via, fd, 0))
+		bail_out("a descriptor can be sent");
 	close(fd);
 	/* Until the other end is closed. */
 	_exit(read(via, &byte, 1) != 0);
@@ -217,7 +188,9 @@ static void test_opener(void)
 		run_opener(sockets[1]);
 	}
 	close(sockets[1]);
-	fd = receive_fd(sockets[0]);
+	fd = receive_descriptor(sockets[0], 0);
+	if (fd < 0)
+		bail_out("a descriptor can be received");
 	check_opener(rngq_id(fd), pid, "held by another process");
 	close(sockets[0]);
 	if (waitpid(pid, &status, 0) != pid || status)

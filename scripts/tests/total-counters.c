@@ -15,7 +15,7 @@
 
 static int open_unlimited(void)
 {
-	return rngq_open_quota(O_NONBLOCK, RNGQ_MAX, 1000, 0);
+	return rngq_open_unlimited(O_NONBLOCK);
 }
 
 static void poll_now(int fd)

@@ -26,23 +26,11 @@
 #define SHORT_MS	200
 #define TRIES		3
 
-static int open_unlimited(int flags)
-{
-	return rngq_open_quota(flags, RNGQ_MAX, 1000, 0);
-}
-
 static short poll_now(int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 
 	return poll(&pollfd, 1, 0) > 0 ? pollfd.revents : 0;
-}
-
-static bool becomes_readable(int fd)
-{
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-
-	return poll(&pollfd, 1, LATE_MS) == 1;
 }
 
 static int edge_on(int fd)
@@ -67,8 +55,8 @@ static void test_full_and_empty(void)
 	int one, other, third;
 
 	crowd_set_total(RATE, HOUR_MS, 0);
-	one = open_unlimited(O_NONBLOCK);
-	other = open_unlimited(O_NONBLOCK);
+	one = rngq_open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	third = rngq_open_quota(O_NONBLOCK, 1, HOUR_MS, 0);
 	ok(poll_now(one) && poll_now(other), "all are readable while total/ has something");
 	rngq_drain(third);
@@ -88,12 +76,12 @@ static bool try_reserved(void)
 	bool right;
 
 	crowd_set_total(RATE, PERIOD_MS, 0);
-	one = open_unlimited(O_NONBLOCK);
-	other = open_unlimited(O_NONBLOCK);
-	third = open_unlimited(O_NONBLOCK);
+	one = rngq_open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
+	third = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(one);
 	rngq_drain(other);
-	right = becomes_readable(one) && becomes_readable(other) &&
+	right = rngq_becomes_readable(one) && rngq_becomes_readable(other) &&
 		/* What is reserved for them makes nobody else readable. */
 		!poll_now(third) && rngq_take(third, 4096) == -EAGAIN &&
 		/* A read is as short as the share, and the other's is untouched. */
@@ -124,7 +112,7 @@ static bool try_agrees(void)
 
 	crowd_set_total(4, 200, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		fds[i] = open_unlimited(O_NONBLOCK);
+		fds[i] = rngq_open_unlimited(O_NONBLOCK);
 	for (end_ms = rngq_now_ms() + 1500; rngq_now_ms() < end_ms;) {
 		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 			char byte;
@@ -165,7 +153,7 @@ static bool try_each_turn(size_t asked, bool sees_eagain)
 
 	crowd_set_total(RATE, 300, 0);
 	for (int i = 0; i < 2; i++) {
-		fds[i] = open_unlimited(O_NONBLOCK);
+		fds[i] = rngq_open_unlimited(O_NONBLOCK);
 		rngq_drain(fds[i]);
 		event.data.u32 = i;
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event))
@@ -203,7 +191,7 @@ static void test_own_then_total(void)
 
 	crowd_set_total(RATE, HOUR_MS, 0);
 	one = rngq_open_quota(O_NONBLOCK, RATE / 2, 100, 0);
-	other = open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	epoll = edge_on(one);
 	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	is_ret(read(one, (char [RATE]) { }, RATE), RATE / 2, "a read as short as its own quota");
@@ -223,7 +211,7 @@ static void test_taken_elsewhere(void)
 	int fd, other, epoll;
 
 	crowd_set_total(RATE, SHORT_MS, 0);
-	fd = open_unlimited(O_NONBLOCK);
+	fd = rngq_open_unlimited(O_NONBLOCK);
 	other = dup(fd);
 	epoll = edge_on(fd);
 	for (int i = 0; i < 4; i++) {
@@ -307,8 +295,8 @@ static void test_short_read(void)
 	int fd, other, epoll;
 
 	crowd_set_total(6000, HOUR_MS, 0);
-	fd = open_unlimited(O_NONBLOCK);
-	other = open_unlimited(O_NONBLOCK);
+	fd = rngq_open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	epoll = edge_on(fd);
 	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	is_ret(read_while(fd, other_drains, other), 4352,
@@ -321,7 +309,7 @@ static void test_short_read(void)
 	close(fd);
 
 	crowd_set_total(6000, SHORT_MS, 0);
-	test_refilled_on_its_way(open_unlimited(O_NONBLOCK), "total/");
+	test_refilled_on_its_way(rngq_open_unlimited(O_NONBLOCK), "total/");
 	crowd_set_total(RNGQ_MAX, 1000, 0);
 	test_refilled_on_its_way(rngq_open_quota(O_NONBLOCK, 6000, SHORT_MS, 0),
 				 "its client");
@@ -334,7 +322,7 @@ static void test_two_readers(void)
 	int fd;
 
 	crowd_set_total(RATE, HOUR_MS, 0);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	rngq_drain(fd);
 	for (int i = 0; i < 2; i++)
 		reader_start_asleep(&readers[i], fd, 1);
@@ -373,7 +361,7 @@ static void test_io_uring(void)
 	if (io_uring_queue_init(4, &ring, 0))
 		bail_out("an io_uring can be made");
 	crowd_set_total(RATE, HOUR_MS, 0);
-	fd = open_unlimited(O_NONBLOCK);
+	fd = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(fd);
 
 	sqe = io_uring_get_sqe(&ring);
@@ -407,7 +395,7 @@ static void test_splice(void)
 	int fd, pipes[2];
 
 	crowd_set_total(RATE, SHORT_MS, 0);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	if (pipe(pipes))
 		bail_out("there is a pipe");
 	for (int i = 0; i < 3; i++) {

@@ -71,7 +71,7 @@ int main(void)
 	rngq_set(PERIOD_MS, "total/period_ms");
 	rngq_set(1000, "total/rate_bytes");
 	for (int i = 0; i <= VICTIMS; i++) {
-		fds[i] = rngq_open_quota(0, RNGQ_MAX, 1000, 0);
+		fds[i] = rngq_open_unlimited(0);
 		if (pthread_create(&threads[i], NULL,
 				   i < VICTIMS ? victim : attacker, &fds[i]))
 			bail_out("there are threads");

@@ -22,19 +22,13 @@
 #define IDLERS		6
 #define TRIES		3
 
-static int open_unlimited(int flags)
-{
-	return rngq_open_quota(flags, RNGQ_MAX, 1000, 0);
-}
-
 static struct crowd *start_greedy(unsigned int members)
 {
 	struct crowd *crowd = crowd_new(members, 0);
 
 	for (unsigned int i = 0; i < members; i++) {
 		crowd->members[i].kind = i % CROWD_KINDS;
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_open(crowd);
 	crowd_go(crowd);
@@ -97,7 +91,7 @@ static bool try_idlers(void (*nag)(int fd), bool in_epoll)
 
 	crowd_set_total(RATE, PERIOD_MS, 0);
 	for (int i = 0; i < IDLERS; i++) {
-		idlers.fds[i] = open_unlimited(O_NONBLOCK);
+		idlers.fds[i] = rngq_open_unlimited(O_NONBLOCK);
 		rngq_drain(idlers.fds[i]);
 		if (in_epoll &&
 		    epoll_ctl(epoll, EPOLL_CTL_ADD, idlers.fds[i], &event))
@@ -180,9 +174,9 @@ static bool try_within_a_period(void)
 	int fd;
 
 	crowd_set_total(RATE, period_ms, 0);
-	fd = open_unlimited(O_NONBLOCK);
+	fd = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(fd);
-	pollfd.fd = open_unlimited(O_NONBLOCK);
+	pollfd.fd = rngq_open_unlimited(O_NONBLOCK);
 	pollfd.events = POLLIN;
 	rngq_drain(pollfd.fd);
 	do {
@@ -215,9 +209,9 @@ static bool try_forgotten(void)
 	int fd;
 
 	crowd_set_total(RATE, 3 * PERIOD_MS, 0);
-	fd = open_unlimited(O_NONBLOCK);
+	fd = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(fd);
-	pollfd.fd = open_unlimited(O_NONBLOCK);
+	pollfd.fd = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(pollfd.fd);
 	/* In the first period the rest comes in pieces, later all at once. */
 	for (int turn = 0; turn < 12 && got != RATE; turn++) {
@@ -247,8 +241,8 @@ static void test_comes_back(void)
 	struct pollfd pollfd = { .events = POLLIN };
 
 	crowd_set_total(RATE, PERIOD_MS, 0);
-	fd = open_unlimited(O_NONBLOCK);
-	other = open_unlimited(O_NONBLOCK);
+	fd = rngq_open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(fd);
 	rngq_drain(other);
 	rngq_sleep_ms(3 * PERIOD_MS);

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -19,15 +18,10 @@
 #define PERIOD_MS	1000
 #define TRIES		3
 
-static int open_unlimited(int flags)
-{
-	return rngq_open_quota(flags, RNGQ_MAX, 1000, 0);
-}
-
 /* A client that has found nothing, and so has its turn; @first drains total/. */
 static int open_in_turn(bool first)
 {
-	int fd = open_unlimited(O_NONBLOCK);
+	int fd = rngq_open_unlimited(O_NONBLOCK);
 
 	if (rngq_drain(fd) && !first)
 		bail_out("total/ is empty when the others ask");
@@ -40,13 +34,6 @@ static void let_refill(void)
 	rngq_set(PERIOD_MS, "total/period_ms");
 }
 
-static bool becomes_readable(int fd)
-{
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-
-	return poll(&pollfd, 1, LATE_MS) == 1;
-}
-
 /* It had a turn, and no refill came yet. */
 static void test_close_while_waiting(void)
 {
@@ -57,7 +44,7 @@ static void test_close_while_waiting(void)
 	fd = open_in_turn(false);
 	close(fd);
 	let_refill();
-	ok(becomes_readable(other), "a client waits for its turn");
+	ok(rngq_becomes_readable(other), "a client waits for its turn");
 	is_ret(rngq_take(other, 4096), RATE,
 	       "a client closed while it waited has no part of the refill");
 	close(other);
@@ -73,11 +60,11 @@ static bool try_close_while_reserved(void)
 	other = open_in_turn(true);
 	fd = open_in_turn(false);
 	let_refill();
-	becomes_readable(other);
+	rngq_becomes_readable(other);
 	start_ms = rngq_now_ms();
 	first = rngq_drain(other);
 	close(fd);
-	becomes_readable(other);
+	rngq_becomes_readable(other);
 	second = rngq_drain(other);
 	close(other);
 	diag("%llu bytes, then %llu", first, second);
@@ -103,9 +90,9 @@ static bool try_close_wakes(void)
 
 	crowd_set_total(RATE, HOUR_MS, 0);
 	fd = open_in_turn(true);
-	other = open_unlimited(0);
+	other = rngq_open_unlimited(0);
 	let_refill();
-	becomes_readable(fd);
+	rngq_becomes_readable(fd);
 	reader_start_asleep(&reader, other, 4096);
 	closed_ns = rngq_now_ns();
 	close(fd);
@@ -134,7 +121,7 @@ static void test_close_under_reader(void)
 
 	crowd_set_total(RATE, HOUR_MS, 0);
 	other = open_in_turn(true);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	id = rngq_id(fd);
 	reader_start_asleep(&reader, fd, 4096);
 	close(fd);
@@ -145,7 +132,7 @@ static void test_close_under_reader(void)
 	is_ret(rngq_attr_write("1", "clients/%llu/rate_bytes", id), -ENOENT,
 	       "then the client is gone");
 	rngq_drain(other);
-	becomes_readable(other);
+	rngq_becomes_readable(other);
 	is_ret(rngq_take(other, 4096), RATE, "and the other gets all of the next refill");
 	close(other);
 }
@@ -161,8 +148,7 @@ static void test_killed(enum crowd_kind kind, const char *name)
 	crowd = crowd_new(3, 0);
 	for (unsigned int i = 0; i < crowd->count; i++) {
 		crowd->members[i].kind = kind;
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_open(crowd);
 	crowd_go(crowd);
@@ -171,7 +157,7 @@ static void test_killed(enum crowd_kind kind, const char *name)
 	for (unsigned int i = 0; i < crowd->count; i++)
 		crowd_kill(&crowd->members[i]);
 	let_refill();
-	becomes_readable(other);
+	rngq_becomes_readable(other);
 	is_ret(rngq_take(other, 4096), RATE,
 	       "%s that were killed have no part of the next refill", name);
 	crowd_free(crowd);
@@ -195,8 +181,7 @@ static bool try_rounds(u64 *sum, u64 *wanted)
 		crowd_set_total(RATE, period_ms, 0);
 		for (unsigned int i = 0; i < crowd->count; i++) {
 			crowd->members[i].kind = i / 2 % CROWD_KINDS;
-			crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-			crowd->members[i].quota.period_ms = 1000;
+			crowd->members[i].quota = crowd_no_limit;
 		}
 		crowd_open(crowd);
 		crowd_go(crowd);

@@ -24,8 +24,7 @@ static struct crowd *start_crowd(size_t asks, size_t log_size)
 	for (unsigned int i = 0; i < crowd->count; i++) {
 		crowd->members[i].kind = i % CROWD_KINDS;
 		crowd->members[i].asks = asks;
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_open(crowd);
 	crowd_go(crowd);
@@ -213,7 +212,7 @@ static void test_waiting(const char *name, const char *text)
 
 	crowd_set_total(10, HOUR_MS, 0);
 	for (int i = 0; i < 2; i++)
-		fds[i] = rngq_open_quota(0, RNGQ_MAX, 1000, 0);
+		fds[i] = rngq_open_unlimited(0);
 	rngq_drain(fds[0]);
 	for (int i = 0; i < 2; i++)
 		reader_start_asleep(&readers[i], fds[i], 1);

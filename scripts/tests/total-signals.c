@@ -6,10 +6,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,45 +18,6 @@
 #define RATE		100
 /* Long enough for all to fetch their share on a busy machine. */
 #define PERIOD_MS	1000
-
-static atomic_int handled;
-
-static void handle(int signal)
-{
-	(void)signal;
-	handled++;
-}
-
-/* SIGUSR1 interrupts for good, SIGUSR2 restarts what it interrupted. */
-static void set_handlers(void)
-{
-	struct sigaction action = { .sa_handler = handle };
-
-	sigaction(SIGUSR1, &action, NULL);
-	action.sa_flags = SA_RESTART;
-	sigaction(SIGUSR2, &action, NULL);
-}
-
-static void interrupt(struct reader *reader, int signal)
-{
-	int before = handled;
-
-	pthread_kill(reader->thread, signal);
-	while (handled == before)
-		rngq_sleep_ms(1);
-}
-
-static int open_unlimited(int flags)
-{
-	return rngq_open_quota(flags, RNGQ_MAX, 1000, 0);
-}
-
-static bool becomes_readable(int fd)
-{
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-
-	return poll(&pollfd, 1, LATE_MS) == 1;
-}
 
 /* All wait in their places; end the period that was not to end before. */
 static void let_refill(void)
@@ -71,7 +30,7 @@ static bool gets_everything(int fd)
 {
 	u64 got = 0, end_ms;
 
-	becomes_readable(fd);
+	rngq_becomes_readable(fd);
 	for (end_ms = rngq_now_ms() + PERIOD_MS * 95 / 100; rngq_now_ms() < end_ms;) {
 		got += rngq_drain(fd);
 		rngq_sleep_ms(5);
@@ -88,11 +47,11 @@ static bool try_gives_turn_up(void)
 	bool everything;
 
 	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(other);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	reader_start_asleep(&reader, fd, 4096);
-	interrupt(&reader, SIGUSR1);
+	reader_interrupt(&reader, SIGUSR1);
 	reader_join(&reader);
 	is_ret(reader.result, -EINTR, "a signal ends a read that waits for its turn");
 	let_refill();
@@ -122,7 +81,7 @@ static bool try_leaves_line(void)
 
 	/* A refill that nobody waits for, so that there is no beat to keep. */
 	crowd_set_total(1, 1, 0);
-	first = open_unlimited(O_NONBLOCK);
+	first = rngq_open_unlimited(O_NONBLOCK);
 	rngq_take(first, 1);
 	rngq_sleep_ms(10);
 	rngq_take(first, 1);
@@ -131,14 +90,14 @@ static bool try_leaves_line(void)
 	start_ms = rngq_now_ms();
 	rngq_take(first, 1);
 	close(first);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	reader_start_asleep(&reader, fd, 1);
-	other = open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(other);
-	interrupt(&reader, SIGUSR1);
+	reader_interrupt(&reader, SIGUSR1);
 	reader_join(&reader);
 	let_refill();
-	soon = becomes_readable(other) &&
+	soon = rngq_becomes_readable(other) &&
 	       rngq_now_ms() - start_ms < PERIOD_MS + PERIOD_MS / 3;
 	close(fd);
 	close(other);
@@ -160,18 +119,18 @@ static void test_restart(void)
 	struct reader reader;
 
 	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(other);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	reader_start_asleep(&reader, fd, 4096);
 	for (int i = 0; i < 3; i++) {
-		interrupt(&reader, SIGUSR2);
+		reader_interrupt(&reader, SIGUSR2);
 		rngq_wait_asleep(reader.tid, SYS_read);
 	}
 	let_refill();
 	reader_join(&reader);
 	is_ret(reader.result, RATE / 2, "a read that is restarted has its turn");
-	becomes_readable(other);
+	rngq_becomes_readable(other);
 	is_ret(rngq_take(other, 4096), RATE / 2, "and the other its own");
 	close(fd);
 	close(other);
@@ -184,12 +143,12 @@ static void test_second_reader(void)
 	struct reader hit, stays;
 
 	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_unlimited(O_NONBLOCK);
+	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(other);
-	fd = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
 	reader_start_asleep(&hit, fd, 4096);
 	reader_start_asleep(&stays, fd, 4096);
-	interrupt(&hit, SIGUSR1);
+	reader_interrupt(&hit, SIGUSR1);
 	reader_join(&hit);
 	is_ret(hit.result, -EINTR, "a signal ends one of two reads of a client");
 	let_refill();
@@ -211,8 +170,8 @@ static void test_storm(void)
 	u64 interrupted = 0, got = 0, bytes = rngq_attr("stats/bytes");
 
 	crowd_set_total(2, 20, 0);
-	fd = open_unlimited(0);
-	other = open_unlimited(0);
+	fd = rngq_open_unlimited(0);
+	other = rngq_open_unlimited(0);
 	for (int round = 0; round < 60; round++) {
 		/* Take what there is, so that both have to wait. */
 		got += rngq_drain(fd) + rngq_drain(other);
@@ -238,7 +197,7 @@ static void test_storm(void)
 	is_u64(rngq_attr("stats/bytes") - bytes, got, "what they got was counted");
 	close(fd);
 	rngq_drain(other);
-	becomes_readable(other);
+	rngq_becomes_readable(other);
 	is_ret(rngq_take(other, 16), 2, "then the one that is left gets all there is");
 	close(other);
 }
@@ -253,8 +212,7 @@ static void test_crowd(void)
 	crowd_set_total(total.rate_bytes, total.period_ms, 0);
 	for (unsigned int i = 0; i < crowd->count; i++) {
 		crowd->members[i].kind = i % CROWD_KINDS;
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_open(crowd);
 	crowd_go(crowd);
@@ -273,7 +231,7 @@ static void test_crowd(void)
 int main(void)
 {
 	rngq_keep_globals();
-	set_handlers();
+	reader_handle_signals();
 	test_gives_turn_up();
 	test_leaves_line();
 	test_restart();

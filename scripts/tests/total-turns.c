@@ -29,7 +29,7 @@ static bool try_ring(unsigned int clients, u64 rate_bytes, unsigned int refills)
 	crowd_set_total(rate_bytes, period_ms, 0);
 	for (unsigned int i = 0; i < clients; i++)
 		pollfds[i] = (struct pollfd){
-			.fd = rngq_open_quota(O_NONBLOCK, RNGQ_MAX, 1000, 0),
+			.fd = rngq_open_unlimited(O_NONBLOCK),
 			.events = POLLIN,
 		};
 	rngq_drain(pollfds[0].fd);
@@ -82,8 +82,7 @@ static void test_nobody_starves(void)
 	crowd_set_total(1, 20, 0);
 	for (unsigned int i = 0; i < members; i++) {
 		crowd->members[i].kind = i % CROWD_KINDS;
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_open(crowd);
 	crowd_go(crowd);
@@ -138,8 +137,7 @@ static void test_wakes_no_more_than_it_serves(enum crowd_kind kind, const char *
 	crowd_set_total(2, 50, 0);
 	for (unsigned int i = 0; i < crowd->count; i++) {
 		crowd->members[i].kind = kind;
-		crowd->members[i].quota.rate_bytes = RNGQ_MAX;
-		crowd->members[i].quota.period_ms = 1000;
+		crowd->members[i].quota = crowd_no_limit;
 	}
 	crowd_open(crowd);
 	crowd_go(crowd);
