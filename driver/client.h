@@ -32,10 +32,9 @@
 #include <linux/wait.h>
 
 #include "bucket.h"
+#include "process.h"
 #include "quota.h"
 #include "turns.h"
-
-struct rngq_process;
 
 /**
  * struct rngq_counters - what a client has done
@@ -84,6 +83,7 @@ struct rngq_client {
 	struct rngq_quota quota;	/* R: as in force */
 	unsigned long overrides;	/* R: a bit a setting of its own */
 	struct rngq_process *process;	/* R: who opened it; NULL: closed */
+	enum rngq_start start;		/* R: what it started with */
 
 	wait_queue_head_t wait;
 	struct hrtimer timer;		/* L: when it is armed, and for when */

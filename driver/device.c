@@ -47,7 +47,7 @@ static int rngq_open(struct inode *inode, struct file *file)
 		goto err_put;
 	err = rngq_client_sysfs_add(client, folder);
 	if (err)
-		goto err_remove;
+		goto err_cancel;
 
 	file->private_data = client;
 	/* Without it RWF_NOWAIT and io_uring would not get as far as a read. */
@@ -55,8 +55,8 @@ static int rngq_open(struct inode *inode, struct file *file)
 	rngq_stats_add(RNGQ_STAT_OPENS, 1);
 	return 0;
 
-err_remove:
-	rngq_registry_remove(client);
+err_cancel:
+	rngq_registry_cancel(client);
 err_put:
 	rngq_client_put(client);
 	return err;

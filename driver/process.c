@@ -16,24 +16,55 @@
  * @now_ns: the time
  *
  * Context: Any; the registry's mutex is held, and nobody else knows @bucket.
+ * Return: What it starts with.
  */
-void rngq_process_open(struct rngq_process *process,
-		       struct rngq_bucket *bucket,
-		       const struct rngq_quota *quota, u64 boot_bytes,
-		       u64 now_ns)
+enum rngq_start rngq_process_open(struct rngq_process *process,
+				  struct rngq_bucket *bucket,
+				  const struct rngq_quota *quota,
+				  u64 boot_bytes, u64 now_ns)
 {
+	enum rngq_start start;
+
 	if (process->left) {
 		*bucket = process->bucket;
 		rngq_bucket_set_quota(bucket, quota, now_ns);
 		bucket->credit_bytes = process->credit_bytes;
 		process->credit_bytes = 0;
+		start = RNGQ_START_GOES_ON;
 	} else if (process->nr_clients) {
 		rngq_bucket_init_empty(bucket, quota, now_ns);
+		start = RNGQ_START_FURTHER;
 	} else {
 		rngq_bucket_init(bucket, quota, boot_bytes);
+		start = RNGQ_START_FIRST;
 	}
 	process->left = false;
 	process->nr_clients++;
+	return start;
+}
+
+/**
+ * rngq_process_cancel() - take an opening back that failed later on
+ * @process: the process
+ * @start: what rngq_process_open() has returned
+ * @bucket: the client's bucket, from which nobody took any
+ *
+ * It is as if there had been no client: the bucket to go on with is left again,
+ * a first fill is still to come. Only if others came after the first, who
+ * started empty for its sake, its fill must stay.
+ *
+ * Context: Any; the registry's mutex is held.
+ */
+void rngq_process_cancel(struct rngq_process *process, enum rngq_start start,
+			 const struct rngq_bucket *bucket)
+{
+	bool alone = process->nr_clients == 1 && !process->left;
+
+	if (start == RNGQ_START_GOES_ON ||
+	    (start == RNGQ_START_FIRST && !alone))
+		rngq_process_close(process, bucket);
+	else
+		process->nr_clients--;
 }
 
 /**

@@ -23,6 +23,18 @@
 #include "quota.h"
 
 /**
+ * enum rngq_start - what a client starts with
+ * @RNGQ_START_FIRST:	a first fill, and the boot credit
+ * @RNGQ_START_GOES_ON:	the bucket of the client that its process closed last
+ * @RNGQ_START_FURTHER:	nothing, like each one beside the first
+ */
+enum rngq_start {
+	RNGQ_START_FIRST,
+	RNGQ_START_GOES_ON,
+	RNGQ_START_FURTHER,
+};
+
+/**
  * struct rngq_process - what is remembered of a process
  * @nr_clients:	clients that it opened and that still exist
  * @left:	@bucket is left to go on with; if not, and it has no clients, it has
@@ -41,10 +53,12 @@ struct rngq_process {
 	unsigned long overrides;
 };
 
-void rngq_process_open(struct rngq_process *process,
-		       struct rngq_bucket *bucket,
-		       const struct rngq_quota *quota, u64 boot_bytes,
-		       u64 now_ns);
+enum rngq_start rngq_process_open(struct rngq_process *process,
+				  struct rngq_bucket *bucket,
+				  const struct rngq_quota *quota,
+				  u64 boot_bytes, u64 now_ns);
+void rngq_process_cancel(struct rngq_process *process, enum rngq_start start,
+			 const struct rngq_bucket *bucket);
 void rngq_process_close(struct rngq_process *process,
 			const struct rngq_bucket *bucket);
 void rngq_process_override(struct rngq_process *process,

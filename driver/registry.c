@@ -190,14 +190,26 @@ int rngq_registry_add(struct rngq_client *client)
 	client->overrides = process->overrides;
 	client->quota = default_quota();
 	rngq_process_overlay(process, &client->quota);
-	rngq_process_open(process, &client->bucket, &client->quota,
-			  values[RNGQ_BOOT_BYTES], ktime_get_ns());
+	client->start = rngq_process_open(process, &client->bucket,
+					  &client->quota,
+					  values[RNGQ_BOOT_BYTES],
+					  ktime_get_ns());
 	list_add_tail(&client->node, &clients);
 	WRITE_ONCE(nr_clients, nr_clients + 1);
 
 out_unlock:
 	mutex_unlock(&registry_mutex);
 	return err;
+}
+
+static void forget(struct rngq_client *client)
+{
+	lockdep_assert_held(&registry_mutex);
+
+	list_del(&client->node);
+	WRITE_ONCE(nr_clients, nr_clients - 1);
+	settle(client->process);
+	client->process = NULL;
 }
 
 /**
@@ -211,12 +223,28 @@ void rngq_registry_remove(struct rngq_client *client)
 	struct rngq_bucket bucket;
 
 	mutex_lock(&registry_mutex);
-	list_del(&client->node);
-	WRITE_ONCE(nr_clients, nr_clients - 1);
 	bucket = rngq_client_bucket(client);
 	rngq_process_close(client->process, &bucket);
-	settle(client->process);
-	client->process = NULL;
+	forget(client);
+	mutex_unlock(&registry_mutex);
+}
+
+/**
+ * rngq_registry_cancel() - forget a client whose opening failed later on
+ * @client: the client, which nobody has ever read
+ *
+ * Its process is as if it had not tried.
+ *
+ * Context: Process context, may sleep.
+ */
+void rngq_registry_cancel(struct rngq_client *client)
+{
+	struct rngq_bucket bucket;
+
+	mutex_lock(&registry_mutex);
+	bucket = rngq_client_bucket(client);
+	rngq_process_cancel(client->process, client->start, &bucket);
+	forget(client);
 	mutex_unlock(&registry_mutex);
 }
 

@@ -28,6 +28,7 @@ int rngq_registry_init(const u64 *at_load);
 void rngq_registry_stop(void);
 int rngq_registry_add(struct rngq_client *client);
 void rngq_registry_remove(struct rngq_client *client);
+void rngq_registry_cancel(struct rngq_client *client);
 u64 rngq_registry_nr_clients(void);
 
 u64 rngq_registry_get(enum rngq_setting setting);

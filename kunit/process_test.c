@@ -50,13 +50,13 @@ static struct scene *new_scene(struct kunit *test, u64 rate_bytes,
 	return scene;
 }
 
-static void open_client(struct scene *scene, int i)
+static enum rngq_start open_client(struct scene *scene, int i)
 {
 	struct rngq_quota quota = scene->defaults;
 
 	rngq_process_overlay(&scene->process, &quota);
-	rngq_process_open(&scene->process, &scene->bucket[i], &quota,
-			  scene->boot_bytes, scene->now_ns);
+	return rngq_process_open(&scene->process, &scene->bucket[i], &quota,
+				 scene->boot_bytes, scene->now_ns);
 }
 
 static void close_client(struct scene *scene, int i)
@@ -64,6 +64,17 @@ static void close_client(struct scene *scene, int i)
 	rngq_process_close(&scene->process, &scene->bucket[i]);
 	/* It is freed. */
 	memset(&scene->bucket[i], 0x5a, sizeof(scene->bucket[i]));
+}
+
+static void cancel_client(struct scene *scene, int i, enum rngq_start start)
+{
+	rngq_process_cancel(&scene->process, start, &scene->bucket[i]);
+	memset(&scene->bucket[i], 0x5a, sizeof(scene->bucket[i]));
+}
+
+static void fail_to_open(struct scene *scene, int i)
+{
+	cancel_client(scene, i, open_client(scene, i));
 }
 
 static void reopen(struct scene *scene, int i)
@@ -695,6 +706,63 @@ static void random_walk(struct kunit *test)
 	check_intervals(test, walk);
 }
 
+static void a_first_open_that_fails_has_not_been(struct kunit *test)
+{
+	struct scene *scene = new_scene(test, 10, 1000, 0, 50);
+
+	fail_to_open(scene, 0);
+	KUNIT_EXPECT_FALSE(test, scene->process.left);
+	KUNIT_EXPECT_EQ(test, scene->process.nr_clients, 0);
+	scene->boot_bytes = 30;
+	open_client(scene, 1);
+	KUNIT_EXPECT_EQ(test, available(scene, 1), 40);
+}
+
+static void a_further_open_that_fails_leaves_nothing(struct kunit *test)
+{
+	struct scene *scene = new_scene(test, 10, 1000, 0, 0);
+
+	open_client(scene, 0);
+	fail_to_open(scene, 1);
+	KUNIT_EXPECT_FALSE(test, scene->process.left);
+	KUNIT_EXPECT_EQ(test, scene->process.nr_clients, 1);
+	/* Its clock has not begun, either. */
+	scene->now_ns += SEC / 2;
+	open_client(scene, 1);
+	KUNIT_EXPECT_EQ(test, available(scene, 1), 0);
+	scene->now_ns += SEC / 2;
+	KUNIT_EXPECT_EQ(test, available(scene, 1), 0);
+	scene->now_ns += SEC / 2;
+	KUNIT_EXPECT_EQ(test, available(scene, 1), 10);
+}
+
+static void a_reopen_that_fails_leaves_what_was_left(struct kunit *test)
+{
+	struct scene *scene = new_scene(test, 10, 1000, 0, 5);
+
+	open_client(scene, 0);
+	close_client(scene, 0);
+	fail_to_open(scene, 1);
+	KUNIT_EXPECT_TRUE(test, scene->process.left);
+	KUNIT_EXPECT_EQ(test, scene->process.nr_clients, 0);
+	open_client(scene, 2);
+	KUNIT_EXPECT_EQ(test, available(scene, 2), 15);
+}
+
+static void a_first_fill_stays_for_those_who_missed_it(struct kunit *test)
+{
+	struct scene *scene = new_scene(test, 10, 1000, 0, 5);
+	enum rngq_start first = open_client(scene, 0);
+
+	open_client(scene, 1);
+	cancel_client(scene, 0, first);
+	KUNIT_EXPECT_EQ(test, available(scene, 1), 0);
+	open_client(scene, 2);
+	KUNIT_EXPECT_EQ(test, available(scene, 2), 15);
+	open_client(scene, 3);
+	KUNIT_EXPECT_EQ(test, available(scene, 3), 0);
+}
+
 static struct kunit_case process_cases[] = {
 	KUNIT_CASE(first_client_starts_full_with_credit),
 	KUNIT_CASE(reopened_client_has_what_was_left),
@@ -722,6 +790,10 @@ static struct kunit_case process_cases[] = {
 	KUNIT_CASE(what_was_left_is_cut_to_a_lower_default),
 	KUNIT_CASE(from_max_to_a_limit_is_full),
 	KUNIT_CASE(from_a_limit_to_max_has_none),
+	KUNIT_CASE(a_first_open_that_fails_has_not_been),
+	KUNIT_CASE(a_further_open_that_fails_leaves_nothing),
+	KUNIT_CASE(a_reopen_that_fails_leaves_what_was_left),
+	KUNIT_CASE(a_first_fill_stays_for_those_who_missed_it),
 	KUNIT_CASE(random_walk),
 	{}
 };
