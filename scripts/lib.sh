@@ -111,12 +111,13 @@ initramfs() {
 	local out=$1 image=$2 init=$3 root=$1.root release file name
 
 	shift 3
-	release=$(basename "$image"/lib/modules/*)
 	mkdir -p "$root"/{bin,dev,proc,root,modules}
+	touch "$root/modules/order"
 	cp /bin/busybox "$root/bin/"
 	cp "$init" "$root/init"
 	chmod +x "$root/init"
 	for name; do
+		release=$(basename "$image"/lib/modules/*)
 		modprobe -d "$image" -S "$release" --show-depends "$name"
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
 	while read -r file; do

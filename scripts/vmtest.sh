@@ -1,11 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# vmtest.sh [TEST...]: boot Debian's stock kernel in QEMU (emulated, 2 CPUs)
-# with this machine's root read-only below a tmpfs, load the module there and
-# run the system tests of scripts/tests, or those named (patterns work:
-# 'device-*'), under prove. VERBOSE=1 shows every test point. VMTEST_SECONDS
-# is how long the VM may take.
+# vmtest.sh [TEST...]: boot Debian's stock kernel in QEMU (emulated) with this
+# machine's root read-only below a tmpfs, load the module there and run the
+# system tests of scripts/tests, or those named (patterns work: 'device-*'),
+# under prove.
+#
+# KERNEL=debug or kcsan boots that kernel of vm-kernel.sh; tests named debug-*
+# run only there. CPUS=2 is how many the VM has. VERBOSE=1 shows every test
+# point. VMTEST_SECONDS is how long the VM may take, DURATION how long the tests
+# that have no end of their own, SEED what repeats a random one. COVERAGE=FOLDER
+# has the module count its lines, and puts the counts there.
 #
 # The last line counts test points; a program that ended badly without a
 # failed point counts as one. Only a VM that ran to its end can write the
@@ -17,9 +22,34 @@ need busybox-static cpio gcc kmod libaio-dev libc6-dev liburing-dev make perl \
 	qemu-system-x86
 [ "$(dpkg --print-architecture)" = amd64 ] ||
 	die "vmtest runs on amd64 only: the VM is an x86-64 PC"
-stock=$("$top/scripts/stock-kernel.sh" --headers)
-{ read -r image; read -r kdir; } <<<"$stock"
-module=$("$top/scripts/build-module.sh" "$kdir")
+kernel=${KERNEL-stock}
+if [ "$kernel" = stock ]; then
+	stock=$("$top/scripts/stock-kernel.sh" --headers)
+	{ read -r image; read -r kdir; } <<<"$stock"
+	vmlinuz=$(echo "$image"/boot/vmlinuz-*)
+	# What a root over 9p takes.
+	drivers=(virtio_pci 9pnet_virtio 9p overlay)
+	machine=pc memory=2G vm_seconds=900 test_seconds=120
+	options=panic_on_warn=1
+else
+	kdir=$("$top/scripts/vm-kernel.sh" "$kernel")
+	image=
+	vmlinuz=$kdir/arch/x86/boot/bzImage
+	drivers=()
+	# The other machine's interrupt routing is a loop in ACPI's byte code,
+	# which takes KASAN a minute; and the clock must not be the slow one.
+	machine=q35 memory=2G test_seconds=$((900 + 2 * ${DURATION:-0}))
+	vm_seconds=$((5400 + test_seconds)) options=tsc=reliable
+	# KCSAN's first report must not be its last: not all are of the module.
+	[ "$kernel" = kcsan ] || options+=' panic_on_warn=1'
+fi
+profile=${COVERAGE:+GCOV_PROFILE=y}
+# shellcheck disable=SC2086 # there may be none
+module=$("$top/scripts/build-module.sh" "$kdir" $profile)
+# shellcheck disable=SC2086
+[ "$kernel" = stock ] ||
+	kunit=$("$top/scripts/build-module.sh" "$kdir" KUNIT=1 $profile)
+log=$cache/vmtest${KERNEL:+-$kernel}
 locked vmtest
 programs=$cache/vmtest-$(key <(echo "$top"))
 mkdir -p "$programs"
@@ -36,12 +66,16 @@ trap end EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/out"
 cp "$module/rngquota.ko" "$work/"
+[ "$kernel" = stock ] ||
+	cp "$kdir/lib/kunit/kunit.ko" "$kunit/rngquota_kunit.ko" "$work/"
 
 # The tests to run: those that unload the module after those that need it, and
 # in the end a look at the kernel's log.
 cd "$top/scripts/tests"
 shopt -s extglob nullglob
-for source in !(module)-*.@(c|sh) module-*.@(c|sh); do
+for source in !(module-*) module-*; do
+	[[ $source = *-*.@(c|sh) ]] || continue
+	[ "$kernel" != stock ] || [[ $source != debug-* ]] || continue
 	name=${source%.*}
 	chosen=
 	for pattern in "${@:-*}"; do
@@ -60,22 +94,21 @@ make -s -C "$top/scripts/tests" OUT="$programs" "${chosen[@]}" ||
 	die "the system tests did not build"
 echo "$top/scripts/vm/kernel-log" >>"$work/tests"
 
-# What a root over 9p takes.
-initramfs "$work/initramfs.cpio" "$image" "$top/scripts/vm/init" \
-	virtio_pci 9pnet_virtio 9p overlay
+initramfs "$work/initramfs.cpio" "$image" "$top/scripts/vm/init" "${drivers[@]}"
 
 tests=$(wc -l <"$work/tests")
-say "booting $(basename "$image") for $tests test programs"
+say "booting $(basename "${image:-$kdir}") for $tests test programs"
 exec {show}> >(tee "$work/out/prove" |
 	awk -v verbose="${VERBOSE-}" -v tests="$tests" -f "$top/scripts/vm/progress.awk" >&2)
 show_pid=$!
 
-# Mitigations would make every system call flush the emulated TLB.
-timeout -k 5 "${VMTEST_SECONDS:-900}" qemu-system-x86_64 \
-	-accel tcg,thread=multi -cpu max,la57=off -smp 2 -m 2G \
+# Mitigations would make every system call flush the emulated TLB. What the
+# kernel does not know of its command line is in the tests' environment.
+timeout -k 5 "${VMTEST_SECONDS:=$vm_seconds}" qemu-system-x86_64 \
+	-machine $machine -accel tcg,thread=multi -cpu max,la57=off -smp "${CPUS:-2}" -m $memory \
 	-nodefaults -display none -no-reboot -no-user-config \
-	-kernel "$(echo "$image"/boot/vmlinuz-*)" -initrd "$work/initramfs.cpio" \
-	-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic mitigations=off vmtest=$work scripts=$top/scripts" \
+	-kernel "$vmlinuz" -initrd "$work/initramfs.cpio" \
+	-append "console=ttyS0 panic=-1 oops=panic mitigations=off $options vmtest=$work scripts=$top/scripts test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}" \
 	-serial "file:$work/console" -serial stdio \
 	-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
 	-virtfs "local,path=$work/out,mount_tag=out,security_model=none" \
@@ -88,22 +121,23 @@ exec {show}>&-
 show=
 wait "$show_pid"
 
-cp "$work/out/prove" "$cache/vmtest.log"
-cp "$work/console" "$cache/vmtest-console.log"
-passed=$(grep -c '^ok [0-9]' "$cache/vmtest.log") || :
-failed=$(grep -cE '^not ok |\(Wstat: .* Failed: 0\)' "$cache/vmtest.log") || :
+cp "$work/out/prove" "$log.log"
+cp "$work/console" "$log-console.log"
+[ -z "${COVERAGE-}" ] || cp -r "$work/out/coverage/." "$COVERAGE/"
+passed=$(grep -c '^ok [0-9]' "$log.log") || :
+failed=$(grep -cE '^not ok |\(Wstat: .* Failed: 0\)' "$log.log") || :
 verdict=$(cat "$work/out/verdict" 2>/dev/null) || :
 if [ -z "$verdict" ]; then
 	failed=$((failed + 1))
-	[ "$status" != 124 ] || say "the VM took longer than ${VMTEST_SECONDS:-900} s"
+	[ "$status" != 124 ] || say "the VM took longer than $VMTEST_SECONDS s"
 	say "the VM did not come to its end; the last that was heard of it:"
 	cat "$work/qemu-errors" >&2
-	tail -n 40 "$cache/vmtest-console.log" >&2
-	tail -n 10 "$cache/vmtest.log" >&2
+	tail -n 40 "$log-console.log" >&2
+	tail -n 10 "$log.log" >&2
 elif [ "$failed" = 0 ] && { [ "$verdict" != passed ] || [ "$passed" = 0 ]; }; then
 	failed=1
 fi
 [ "$failed" = 0 ] ||
-	say "all output is in $cache/vmtest.log and $cache/vmtest-console.log"
+	say "all output is in $log.log and $log-console.log"
 echo "vmtest: $passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -5,11 +5,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tap.h"
 
 static unsigned int points, failed;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static time_t row_start;
+
+static time_t now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+__attribute__((constructor)) static void start_first_row(void)
+{
+	row_start = now_seconds();
+}
 
 /* Each line is flushed at once, so that a fork() never copies a buffered one. */
 static bool point(bool passed, const char *details, const char *name,
@@ -112,6 +127,21 @@ void diag(const char *text, ...)
 	printf("\n");
 	va_end(args);
 	fflush(stdout);
+	pthread_mutex_unlock(&lock);
+}
+
+void tried(const char *what, const char *how_often, ...)
+{
+	va_list args;
+
+	pthread_mutex_lock(&lock);
+	va_start(args, how_often);
+	printf("# tried: %s | ", what);
+	vprintf(how_often, args);
+	printf(" | %lld s\n", (long long)(now_seconds() - row_start));
+	va_end(args);
+	fflush(stdout);
+	row_start = now_seconds();
 	pthread_mutex_unlock(&lock);
 }
 

@@ -32,6 +32,13 @@ bool is_ret(s64 got, s64 wanted, const char *name, ...);
 __printf(1, 2)
 void diag(const char *text, ...);
 
+/*
+ * A row of check-debug's table: what was tried, and how often. The time since
+ * the row before, or since the program's start, is added.
+ */
+__printf(2, 3)
+void tried(const char *what, const char *how_often, ...);
+
 /* The premises of the test don't hold: say why, with errno, and give up. */
 __printf(1, 2)
 noreturn void bail_out(const char *why, ...);
