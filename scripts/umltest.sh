@@ -5,13 +5,14 @@
 # can show whose random number generator is not initialized yet.
 #
 # The last line counts test points. A program that doesn't come to its end, or
-# ends badly without a failed point, counts as one that failed.
+# ends badly without a failed point, counts as one that failed. COVERAGE=FOLDER
+# has the module count its lines, and puts the counts there.
 
 . "$(dirname "$0")/lib.sh"
 
-need busybox-static gcc kmod libc6-dev
+need busybox-static gcc kmod libc6-dev liburing-dev
 tree=$("$top/scripts/uml-kernel.sh")
-module=$("$top/scripts/build-module.sh" "$tree" ARCH=um)
+module=$("$top/scripts/build-module.sh" "$tree" ARCH=um "${counting[@]}")
 
 work=$(mktemp -d)
 uml=
@@ -25,40 +26,56 @@ trap 'exit 130' INT TERM
 
 cp "$module/rngquota.ko" "$work/"
 gcc -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -o "$work/crng" \
-	"$top"/scripts/uml/crng.c "$top"/scripts/tests/{rngq,tap}.c
+	"$top"/scripts/uml/crng.c "$top"/scripts/tests/{rngq,tap}.c -luring
 
-say "booting User Mode Linux, its random number generator not initialized"
-# In a process group of its own, which timeout ends as a whole: this kernel's
-# processes are processes here.
-TMPDIR=$work timeout -k 2 "${UMLTEST_SECONDS:-60}" "$tree/linux" mem=128M \
-	root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
-	con=null con0=null,fd:1 quiet "init=$top/scripts/uml/init" \
-	"work=$work" program=crng </dev/null >"$work/console" 2>&1 &
-uml=$!
-wait "$uml" || :
-uml=
+passed=0
+failed=0
 
-touch "$work/tap" "$work/log"
-passed=$(grep -c '^ok ' "$work/tap") || :
-failed=$(grep -c '^not ok ' "$work/tap") || :
-if [ "$failed" = 0 ] && { [ "$passed" = 0 ] ||
-	! grep -qx "1\.\.$passed" "$work/tap" ||
-	! grep -qx '# exit code 0' "$work/tap"; }; then
-	say "the test did not come to its end"
-	failed=1
-fi
-trouble=$(grep -E 'WARNING|BUG|Oops|Call Trace|INFO: ' "$work/log") || :
-if [ -n "$trouble" ]; then
-	say "the kernel's log has: $trouble"
-	failed=$((failed + 1))
-fi
-if [ "$failed" != 0 ]; then
-	cp "$work/tap" "$cache/umltest.log"
-	cat "$work/console" "$work/log" >"$cache/umltest-console.log"
-	grep -A1 '^not ok ' "$work/tap" >&2 || tail -n 20 "$work/console" >&2
-	say "all output is in $cache/umltest.log and $cache/umltest-console.log"
-elif [ -n "${VERBOSE-}" ]; then
-	cat "$work/tap" >&2
-fi
+# boot ENVIRONMENT...: run the test in a kernel of its own, and count.
+boot() {
+	local ok not_ok
+
+	say "booting User Mode Linux, its random number generator not initialized"
+	# In a process group of its own, which timeout ends as a whole: this kernel's
+	# processes are processes here.
+	TMPDIR=$work timeout -k 2 "${UMLTEST_SECONDS:-60}" "$tree/linux" mem=128M \
+		root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
+		con=null con0=null,fd:1 quiet "init=$top/scripts/uml/init" \
+		"work=$work" program=crng ${COVERAGE:+COVERAGE=yes} "$@" \
+		</dev/null >"$work/console" 2>&1 &
+	uml=$!
+	wait "$uml" || :
+	uml=
+
+	[ ! -d "$work/coverage" ] || cp -r "$work/coverage/." "$COVERAGE/"
+	touch "$work/tap" "$work/log"
+	ok=$(grep -c '^ok ' "$work/tap") || :
+	not_ok=$(grep -c '^not ok ' "$work/tap") || :
+	if [ "$not_ok" = 0 ] && { [ "$ok" = 0 ] ||
+		! grep -qx "1\.\.$ok" "$work/tap" ||
+		! grep -qx '# exit code 0' "$work/tap"; }; then
+		say "the test did not come to its end"
+		not_ok=1
+	fi
+	trouble=$(grep -E 'WARNING|BUG|Oops|Call Trace|INFO: ' "$work/log") || :
+	if [ -n "$trouble" ]; then
+		say "the kernel's log has: $trouble"
+		not_ok=$((not_ok + 1))
+	fi
+	if [ "$not_ok" != 0 ]; then
+		cp "$work/tap" "$cache/umltest.log"
+		cat "$work/console" "$work/log" >"$cache/umltest-console.log"
+		grep -A1 '^not ok ' "$work/tap" >&2 || tail -n 20 "$work/console" >&2
+		say "all output is in $cache/umltest.log and $cache/umltest-console.log"
+	elif [ -n "${VERBOSE-}" ]; then
+		cat "$work/tap" >&2
+	fi
+	rm "$work/tap" "$work/log"
+	passed=$((passed + ok))
+	failed=$((failed + not_ok))
+}
+
+boot
+boot race=yes
 echo "umltest: $passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -166,7 +166,9 @@ static void *read_edges(void *argument)
 	return NULL;
 }
 
-/* One run; returns whether it had at least 80 % of its rate. */
+static unsigned int least_percent;
+
+/* One run; returns whether it had at least so much of its rate. */
 static bool run_greedy(const char *name, void *(*run)(void *), int flags,
 		       const struct quota *quota, size_t asks)
 {
@@ -203,7 +205,7 @@ static bool run_greedy(const char *name, void *(*run)(void *), int flags,
 	wanted = quota->rate_bytes * (run_ns / (quota->period_ms * NSEC_PER_MSEC));
 	diag("%llu bytes in %zu reads, %llu %% of the rate", got, log.count,
 	     got * 100 / (wanted ?: 1));
-	return got * 100 >= wanted * 80;
+	return got * 100 >= wanted * least_percent;
 }
 
 /* Too much is wrong in any run; too little can be the machine's fault. */
@@ -214,7 +216,7 @@ static void test_greedy(const char *name, void *(*run)(void *), int flags,
 
 	for (int i = 0; i < 3 && !enough; i++)
 		enough = run_greedy(name, run, flags, quota, asks);
-	ok(enough, "%s: it had at least 80 %% of its rate", name);
+	ok(enough, "%s: it had at least %u %% of its rate", name, least_percent);
 }
 
 int main(void)
@@ -225,6 +227,8 @@ int main(void)
 	};
 	static const struct quota tiny = { .rate_bytes = 1, .period_ms = 20 };
 
+	/* On a slow kernel a read may take as long as a period's share of it. */
+	least_percent = 80 / rngq_slowness();
 	test_check();
 	test_greedy("blocking", read_blocking, 0, &plain, 4096);
 	test_greedy("blocking in small pieces", read_blocking, 0, &plain, 7);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * "Memory for clients is charged to the opener's memory cgroup": it shows
- * there, it goes again, and where the cgroup's limit is, opening ends.
+ * there, it goes again, and where the cgroup's limit is, opening ends. Who is at
+ * the limit reads on.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -23,6 +26,8 @@
 #define LIMIT_BYTES	(8 << 20)
 /* The limit is held by the page; a dying process may still get a few. */
 #define SLACK_BYTES	(512 << 10)
+#define LARGE_BYTES	65536
+#define PERIOD_MS	300
 
 struct opened {
 	int first;		/* the lowest descriptor that it got, or -1 */
@@ -147,6 +152,95 @@ static void test_limit(void)
 	cgroup_remove("tight");
 }
 
+/*
+ * What a process at its limit, which the kernel can't kill, may still do: its
+ * results go to @shared. It must not need memory of its own.
+ */
+struct at_limit {
+	int error;		/* of the open() that found the limit */
+	ssize_t small;		/* results of reads, */
+	ssize_t large;
+	ssize_t empty;
+	ssize_t waited;		/* of a read that slept */
+	int polled;		/* and of poll() */
+	bool reopened;		/* when another one was closed */
+};
+
+static ssize_t result(ssize_t ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+static void live_at_limit(struct at_limit *shared)
+{
+	static char bytes[LARGE_BYTES];
+	int large = open(RNGQ_DEV, O_RDONLY), fd = -1, last = -1;
+	int small = open(RNGQ_DEV, O_RDONLY);
+	struct pollfd pollfd = { .fd = small, .events = POLLIN };
+
+	if (large < 0 || small < 0)
+		_exit(2);
+	rngq_set_quota(large, RNGQ_MAX, 1000, 0);
+	rngq_set_quota(small, 100, PERIOD_MS, 0);
+	if (mlockall(MCL_CURRENT))
+		_exit(3);
+	while ((fd = open(RNGQ_DEV, O_RDONLY)) >= 0)
+		last = fd;
+	shared->error = errno;
+	shared->large = result(read(large, bytes, sizeof(bytes)));
+	/* It was opened as a further one of the process, so it began empty. */
+	shared->polled = poll(&pollfd, 1, LATE_MS);
+	shared->small = result(read(small, bytes, 100));
+	shared->empty = rngq_read_nowait(small, bytes, 100);
+	shared->waited = result(read(small, bytes, 200));
+	close(last);
+	close(last - 1);
+	/* A debug kernel takes its time until it frees a client. */
+	for (int i = 0; i < 200 && !shared->reopened; i++) {
+		shared->reopened = open(RNGQ_DEV, O_RDONLY) >= 0;
+		usleep(50 * 1000);
+	}
+	_exit(0);
+}
+
+static void test_at_limit(void)
+{
+	struct at_limit *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	u64 clients = rngq_attr("stats/clients");
+	int status = -1;
+	pid_t pid;
+
+	if (shared == MAP_FAILED)
+		bail_out("there is memory");
+	cgroup_make("full");
+	cgroup_set("full", "memory.max", LIMIT_BYTES);
+	pid = fork();
+	if (pid < 0)
+		bail_out("a child can be started");
+	if (!pid) {
+		FILE *stream = fopen("/proc/self/oom_score_adj", "we");
+
+		if (!stream || fputs("-1000", stream) < 0 || fclose(stream) ||
+		    cgroup_enter("full", 0))
+			_exit(1);
+		live_at_limit(shared);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		bail_out("a child ends");
+	is_u64(status, 0, "who can't be killed lives at the limit");
+	is_ret(-shared->error, -ENOMEM, "its open() says so");
+	is_ret(shared->large, LARGE_BYTES, "a large read works there");
+	is_ret(shared->polled, 1, "so does poll()");
+	is_ret(shared->small, 100, "and a small one");
+	is_ret(shared->empty, -EAGAIN, "an empty client says EAGAIN, as ever");
+	is_ret(shared->waited, 100, "and can be waited for");
+	ok(shared->reopened, "what is closed can be opened again");
+	munmap(shared, sizeof(*shared));
+	is_u64(rngq_attr("stats/clients"), clients, "all go with the process");
+	cgroup_remove("full");
+}
+
 int main(void)
 {
 	struct rlimit limit = { .rlim_cur = MAX_FILES + 100, .rlim_max = MAX_FILES + 100 };
@@ -159,5 +253,6 @@ int main(void)
 	cgroup_mount();
 	test_charged();
 	test_limit();
+	test_at_limit();
 	return done_testing();
 }

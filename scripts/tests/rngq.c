@@ -298,6 +298,13 @@ u64 rngq_now_ms(void)
 	return rngq_now_ns() / NSEC_PER_MSEC;
 }
 
+unsigned int rngq_slowness(void)
+{
+	const char *text = getenv("SLOWNESS");
+
+	return text ? strtoul(text, NULL, 10) ?: 1 : 1;
+}
+
 void rngq_sleep_until_ns(u64 when_ns)
 {
 	struct timespec when = {

@@ -94,6 +94,9 @@ void rngq_wait_asleep(pid_t tid, long nr);
 
 u64 rngq_now_ns(void);
 u64 rngq_now_ms(void);
+
+/* How many times slower than a stock kernel this one is: SLOWNESS, or 1. */
+unsigned int rngq_slowness(void);
 void rngq_sleep_ms(u64 ms);
 void rngq_sleep_until_ns(u64 when_ns);
 

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/random.h>
 #include <poll.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@
 #define PROMISED_MS	100
 #define SLACK_MS	900
 #define WAIT_MS		1500
+#define RACE_MS		300
 #define REQUEST_BYTES	32
 #define SEED_BYTES	64
 
@@ -59,11 +61,13 @@ static void make_crng_ready(void)
 	close(fd);
 }
 
-enum kind { READ, READV, POLL, SELECT, EPOLL_LEVEL, EPOLL_EDGE, KINDS };
+enum kind {
+	READ, READV, POLL, SELECT, EPOLL_LEVEL, EPOLL_EDGE, URING_READ, URING_POLL, KINDS
+};
 
 static const char *const kind_names[KINDS] = {
 	"read()", "readv()", "poll()", "select()", "level-triggered epoll",
-	"edge-triggered epoll",
+	"edge-triggered epoll", "io_uring's read", "io_uring's poll",
 };
 
 struct waiter {
@@ -89,6 +93,30 @@ static void wait_epoll(struct waiter *w, unsigned int flags)
 		bail_out("epoll_wait() ends with an event");
 	w->woken_ns = rngq_now_ns();
 	close(epoll);
+}
+
+static void wait_uring(struct waiter *w)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+
+	if (io_uring_queue_init(2, &ring, 0))
+		bail_out("an io_uring can be made");
+	sqe = io_uring_get_sqe(&ring);
+	if (w->kind == URING_READ)
+		io_uring_prep_read(sqe, w->fd, w->bytes, REQUEST_BYTES, -1);
+	else
+		io_uring_prep_poll_add(sqe, w->fd, POLLIN);
+	io_uring_submit(&ring);
+	w->tid = gettid();
+	if (io_uring_wait_cqe(&ring, &cqe))
+		bail_out("io_uring has a completion");
+	w->woken_ns = rngq_now_ns();
+	w->got = cqe->res;
+	if (w->kind == URING_POLL && w->got != POLLIN)
+		bail_out("io_uring's poll ends with POLLIN, not %zd", w->got);
+	io_uring_queue_exit(&ring);
 }
 
 static void *run_waiter(void *data)
@@ -126,6 +154,13 @@ static void *run_waiter(void *data)
 		break;
 	case EPOLL_LEVEL:
 		wait_epoll(w, 0);
+		break;
+	case URING_READ:
+		wait_uring(w);
+		w->done = true;
+		return NULL;
+	case URING_POLL:
+		wait_uring(w);
 		break;
 	default:
 		wait_epoll(w, EPOLLET);
@@ -215,6 +250,98 @@ static void test_kill(void)
 	is_u64(rngq_attr("stats/clients"), clients, "its client goes with it");
 }
 
+/*
+ * Whoever gets a byte finds the generator initialized, and whoever found it so
+ * gets one: also those who ask, or are about to sleep, just when it happens.
+ */
+enum race { RACE_NOWAIT, RACE_POLL, RACE_SLEEP, RACES };
+
+struct racer {
+	int fd;
+	enum race race;
+	pthread_t thread;
+	atomic_bool done;
+	atomic_ulong tries;
+	unsigned int early, late;
+};
+
+static void *run_racer(void *data)
+{
+	struct racer *r = data;
+	struct pollfd pfd = { .fd = r->fd, .events = POLLIN };
+	char bytes[REQUEST_BYTES];
+
+	while (!r->done) {
+		bool before = crng_ready(), got;
+
+		switch (r->race) {
+		case RACE_NOWAIT:
+			got = rngq_read_nowait(r->fd, bytes, sizeof(bytes)) > 0;
+			break;
+		case RACE_POLL:
+			got = poll(&pfd, 1, 0) == 1;
+			break;
+		default:
+			/* Signals keep it from sleeping for long. */
+			got = read(r->fd, bytes, sizeof(bytes)) > 0;
+			break;
+		}
+		r->early += got && !crng_ready();
+		r->late += !got && before && r->race != RACE_SLEEP;
+		r->tries++;
+		r->done = got;
+	}
+	return NULL;
+}
+
+static struct racer racers[2 * RACES];
+
+static void start_race(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+		racers[i].fd = rngq_open_unlimited(0);
+		racers[i].race = i % RACES;
+		if (pthread_create(&racers[i].thread, NULL, run_racer, &racers[i]))
+			bail_out("there are threads");
+	}
+}
+
+/* Interrupt those that sleep; how many are still at it. */
+static unsigned int disturb_race(void)
+{
+	unsigned int running = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+		running += !racers[i].done;
+		if (racers[i].race == RACE_SLEEP && !racers[i].done)
+			pthread_kill(racers[i].thread, SIGUSR1);
+	}
+	return running;
+}
+
+static void end_race(void)
+{
+	unsigned int early = 0, late = 0, running;
+	u64 give_up_ms = rngq_now_ms() + LATE_MS;
+	unsigned long tries = 0;
+
+	do {
+		running = disturb_race();
+		rngq_sleep_ms(1);
+	} while (running && rngq_now_ms() < give_up_ms);
+	is_u64(running, 0, "those who ask all the time get bytes in the end");
+	for (size_t i = 0; i < ARRAY_SIZE(racers); i++) {
+		if (racers[i].done)
+			pthread_join(racers[i].thread, NULL);
+		early += racers[i].early;
+		late += racers[i].late;
+		tries += racers[i].tries;
+	}
+	diag("they asked %lu times", tries);
+	is_u64(early, 0, "none of them before it is ready");
+	is_u64(late, 0, "and all at once when it is");
+}
+
 static void test_waiting(void)
 {
 	static struct waiter waiters[KINDS];
@@ -229,6 +356,11 @@ static void test_waiting(void)
 	if (crng_ready())
 		bail_out("the CRNG stays uninitialized until it is told");
 	is_u64(woken, 0, "nobody wakes as long as it is not ready");
+	start_race();
+	for (int i = 0; i < RACE_MS; i++) {
+		disturb_race();
+		rngq_sleep_ms(1);
+	}
 	is_u64(rngq_attr("stats/bytes"), 0, "not one byte was delivered");
 	is_u64(rngq_attr("stats/reads"), 0, "by no read");
 
@@ -236,6 +368,7 @@ static void test_waiting(void)
 	make_crng_ready();
 	if (!crng_ready())
 		bail_out("enough entropy was credited");
+	end_race();
 	while (rngq_now_ns() < ready_ns + 10 * NSEC_PER_SEC) {
 		woken = 0;
 		for (int kind = 0; kind < KINDS; kind++)

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host sleeps while clients wait: readers don't hold it up, and go on as if
+ * nothing had been.
+ *
+ *	hosts-suspend [freeze|mem]
+ *
+ * Without an argument processes are frozen and thawed, and nothing else: that
+ * works where the root file system is on a device that does not survive more.
+ * "freeze" is suspend to idle, "mem" suspend to RAM, until an alarm.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hosts.h"
+#include "reader.h"
+#include "rngq.h"
+
+#define POWER		"/sys/power/"
+#define TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
+#define ALARM		"/sys/class/rtc/rtc0/wakealarm"
+#define ALARM_S		"+3"	/* it may take a while to fall asleep */
+
+static const char *state = "freeze";
+static bool only_processes = true;
+
+static u64 boottime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+static void restore(void)
+{
+	hosts_write(POWER "pm_test", "none");
+	hosts_write(TEST_DELAY, "5");
+	hosts_write(POWER "sync_on_suspend", "1");
+}
+
+static void prepare(void)
+{
+	if (atexit(restore) || hosts_write(POWER "sync_on_suspend", "0"))
+		bail_out("the host can sleep");
+	if (only_processes) {
+		if (hosts_write(POWER "pm_test", "freezer") ||
+		    hosts_write(TEST_DELAY, "1"))
+			bail_out("freezing processes can be tested");
+		return;
+	}
+	if (!strcmp(state, "mem") && hosts_write(POWER "mem_sleep", "deep"))
+		bail_out("the host knows suspend to RAM");
+}
+
+static int sleep_once(void)
+{
+	u64 start_ns = boottime_ns(), monotonic_ns = rngq_now_ns();
+	int ret;
+
+	if (!only_processes && hosts_write(ALARM, ALARM_S))
+		bail_out("an alarm can be set");
+	ret = hosts_write(POWER "state", state);
+	diag("away for %llu ms, of which %llu count", (boottime_ns() - start_ns) / NSEC_PER_MSEC,
+	     (rngq_now_ns() - monotonic_ns) / NSEC_PER_MSEC);
+	if (!only_processes)
+		hosts_write(ALARM, "0");
+	return ret;
+}
+
+static void sleep_among(struct crowd *crowd)
+{
+	(void)crowd;
+	is_ret(sleep_once(), 0, "the host sleeps, and wakes");
+}
+
+/* A read that sleeps through it notices nothing. */
+static void test_sleeper(void)
+{
+	int fd = rngq_open_quota(0, 10, HOUR_MS, 0);
+	struct reader reader = { };
+
+	rngq_drain(fd);
+	reader_start_asleep(&reader, fd, 10);
+	is_ret(sleep_once(), 0, "the host sleeps, and wakes, while a reader waits");
+	rngq_wait_asleep(reader.tid, SYS_read);
+	is_u64(reader.after_ns, 0, "which still waits");
+	is_u64(rngq_client(fd, "throttled"), 1, "all of that is one wait");
+	is_u64(rngq_client(fd, "available"), 0, "and there is nothing to read");
+	rngq_set_quota(fd, 10, 1, 0);
+	reader_join(&reader);
+	is_ret(reader.result, 10, "until there is");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1) {
+		state = argv[1];
+		only_processes = false;
+	}
+	rngq_keep_globals();
+	reader_handle_signals();
+	prepare();
+	test_sleeper();
+	hosts_try("the host sleeps", sleep_among);
+	return done_testing();
+}
