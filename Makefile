@@ -17,7 +17,8 @@ release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(kdir)/include/generat
 udev_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-rngquota.rules
 modprobe_conf = $(DESTDIR)/etc/modprobe.d/rngquota.conf
 
-.PHONY: all help demo bench-fairness bench-cost kunit vmtest check lint install uninstall clean
+.PHONY: all help demo bench-fairness bench-cost kunit vmtest check check-debug \
+	check-kcsan check-model coverage lint install uninstall clean
 
 all:
 	$(need_kdir)@$(MAKE) -C $(kdir) M=$(CURDIR) modules
@@ -32,11 +33,15 @@ help:
 	@echo "make vmtest          the system tests, on Debian's stock kernel in QEMU (TESTS=)"
 	@echo "make lint            checkpatch, sparse, W=1, kernel-doc, ABI page, shellcheck, codespell"
 	@echo "make check           lint, kunit, what make does, and all system tests"
+	@echo "make check-debug     all suites on a debug kernel, injected faults, races (DURATION=), garbage"
+	@echo "make check-kcsan     the races on a kernel that looks for data races (DURATION=)"
+	@echo "make check-model     all interleavings of clients that take turns, by spin"
+	@echo "make coverage        which lines of driver/ the tests reach, as HTML"
 	@echo "make install         module, udev rule and modprobe.d example (DESTDIR=)"
 	@echo "make uninstall       what install has put there"
 	@echo "make clean           what make has built here"
 
-demo bench-fairness bench-cost kunit lint check:
+demo bench-fairness bench-cost kunit lint check check-debug check-kcsan check-model coverage:
 	@scripts/$@.sh
 
 vmtest:

@@ -63,6 +63,14 @@ apt_install() {
 		--no-install-recommends "$@" >"$cache/apt.log" 2>&1
 }
 
+# What build-module.sh takes so that a module counts its lines, if COVERAGE asks
+# for it: each function once, as it is written, and no branches but its own.
+# shellcheck disable=SC2034
+counting=()
+# shellcheck disable=SC2034
+[ -z "${COVERAGE-}" ] ||
+	counting=(GCOV_PROFILE=y UBSAN_SANITIZE=n "KCFLAGS=-fno-inline -fno-early-inlining")
+
 # progress LOG TEXT COMMAND...: run a slow command with its output in LOG,
 # telling how long it has taken; on failure show the end of the log.
 progress() {

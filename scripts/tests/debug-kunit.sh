@@ -9,7 +9,7 @@ set -euo pipefail
 folder=$(dirname "$RNGQUOTA_KO")
 started=$SECONDS
 mark="debug-kunit starts, $RANDOM"
-grep -q '^kunit ' /proc/modules || insmod "$folder/kunit.ko"
+grep -q '^kunit ' /proc/modules || insmod "$folder/kunit.ko" enable=1
 echo "$mark" >/dev/kmsg
 insmod "$folder/rngquota_kunit.ko"
 rmmod rngquota_kunit
