@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Everything that can be said about the sources without running them. What is
-# let pass stands, with its reason, in .checkpatch.conf and scripts/.checkpatch.conf.
+# let pass stands, with its reason, in the .checkpatch.conf of each folder.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -72,7 +72,8 @@ sparse_says() {
 }
 
 lint "checkpatch.pl --strict, the module" checkpatch . 'driver/*.[ch]' 'kunit/*.c'
-lint "checkpatch.pl --strict, the programs" checkpatch scripts '*.[ch]'
+lint "checkpatch.pl --strict, the programs" checkpatch scripts '*.[ch]' ':!model'
+lint "checkpatch.pl --strict, the model" checkpatch scripts/model '*.[ch]'
 lint "kernel-doc" kernel_doc
 lint "kernel-doc for each function in a header" documented
 lint "W=1 and sparse (C=2)" sparse_says

@@ -1,0 +1,306 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# check-model.sh: the turn-taking of total/ in every order of events, by spin.
+# What is explored is the driver's own code, built into the verifier: see
+# model/model.c for the kernel round it, model/total.pml for those who call it.
+# Then bugs are planted in copies of the driver, and each has to be found. The
+# last line counts searches, planted bugs, and whether everything was reached.
+
+. "$(dirname "$0")/lib.sh"
+
+need gcc libc6-dev binutils spin
+work=$(mktemp -d)
+declare -A threads flags
+searches=()
+bugs=()
+passed=0
+failed=0
+# shellcheck disable=SC2046 # a word for each job
+trap 'kill $(jobs -p) 2>/dev/null || :; wait; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# The headers that the driver names are empty: model/kernel.h has it all.
+grep -ohE '<linux/[a-z0-9_/]+\.h>' "$top"/driver/*.[ch] | tr -d '<>' | sort -u |
+	while read -r header; do
+		# That one is libc's, too.
+		[ "$header" != linux/errno.h ] || continue
+		mkdir -p "$work/include/${header%/*}"
+		: >"$work/include/$header"
+	done
+
+# explore NAME PAN_FLAG PAN_OPTION...: in this folder, with the driver that is in it.
+explore() {
+	local name=$1 pan_flag=$2 file bytes count
+	# shellcheck disable=SC2206 # a word for each flag
+	local settings=(${flags[$name]})
+	local cflags=(-std=gnu11 -g -O1 -fno-inline -Wall -Wextra -Werror
+		-Wno-unused-parameter -Wno-sign-compare -Wno-clobbered
+		-fno-pie -fno-stack-protector -fcf-protection=none
+		-fsanitize-coverage=trace-pc -I.
+		-isystem "$work/include" -include model/kernel.h)
+
+	shift 2
+	cp -r "$top/scripts/model" .
+	tr ';' '\n' <<<"${threads[$name]}" | sed 's/^ */run /; s/$/;/' \
+		>model/threads.h
+	# Besides: init, worker, deal_timer, clock, and timers.
+	count=$(($(wc -l <model/threads.h) + 4))
+	[[ ${flags[$name]} =~ OWN_FILES=([0-9]) ]]
+	settings+=("-DMAX_THREADS=$((count + BASH_REMATCH[1]))")
+
+	for file in bucket turns client device; do
+		gcc "${cflags[@]}" "${settings[@]}" -c "driver/$file.c" -o "$file.o"
+	done
+	gcc "${cflags[@]}" "${settings[@]}" -c model/model.c -o model.o
+	# What they have in memory, in one piece, for spin to save and restore.
+	echo 'SECTIONS { model : { *(.data .bss COMMON) } }' >model.lds
+	ld -r -T model.lds -o driver.o {bucket,turns,client,device,model}.o
+	objcopy -w --keep-global-symbol='model_*' driver.o
+	bytes=$(size -A driver.o | awk '$1 == "model" { print $2 }')
+
+	spin -a "${settings[@]}" model/total.pml
+	# Statically: to bind a function late takes more stack than threads have.
+	gcc -O2 -w -static "${settings[@]}" "-DMODEL_BYTES=$bytes" -Imodel \
+		-DNOREDUCE -DMEMLIM=3000 "$pan_flag" -o pan pan.c driver.o
+	# More depth than any search needs; one that gets there has failed.
+	timeout 100 ./pan -m20000 -w22 "$@" >pan.log || echo "pan: failed: $?" >>pan.log
+}
+
+# is_clean FOLDER: the search came to its end, and found nothing.
+is_clean() {
+	grep -q 'errors: 0$' "$1/pan.log" &&
+		grep -q 'elapsed time' "$1/pan.log" &&
+		! grep -qE 'pan: failed|not completed|search depth too small|memory' \
+			<(grep -v 'Megabytes\|memory us' "$1/pan.log")
+}
+
+# search NAME FLAGS THREADS: who calls the driver. Total rate and own files (the
+# first so many) in FLAGS, and how often the clock goes on early.
+search() {
+	threads[$1]=$3
+	flags[$1]=$2
+	searches+=("$1")
+}
+
+# bug NAME FILE SED SEARCH: break a file of the driver; that search finds it.
+bug() {
+	bugs+=("$1")
+	threads[$1]=${threads[$4]}
+	flags[$1]=${flags[$4]}
+	mkdir -p "$work/$1"
+	cp -r "$top/driver" "$work/$1/"
+	sed -i "$3" "$work/$1/driver/$2"
+	! cmp -s "$top/driver/$2" "$work/$1/driver/$2" ||
+		die "the bug '$1' can't be planted in $2 any more"
+}
+
+# in_parallel FUNCTION NAME...: as many at a time as there are CPUs, 2 at the most.
+in_parallel() {
+	local function=$1 name running=0
+
+	shift
+	for name; do
+		if [ "$running" -ge "$((jobs < 2 ? 1 : 2))" ]; then
+			wait -n || :
+			running=$((running - 1))
+		fi
+		"$function" "$name" &
+		running=$((running + 1))
+	done
+	wait
+}
+
+run_search() {
+	mkdir -p "$work/$1/driver"
+	cp "$top"/driver/*.[ch] "$work/$1/driver/"
+	cd "$work/$1"
+	explore "$1" -DSAFETY >build.log 2>&1
+}
+
+# A cycle is a run without an end: time never goes back, nobody reads for ever.
+run_cycles() {
+	mkdir -p "$work/$1.cycles/driver"
+	cp "$top"/driver/*.[ch] "$work/$1.cycles/driver/"
+	cd "$work/$1.cycles"
+	explore "$1" -DNP -l >build.log 2>&1
+}
+
+run_bug() {
+	cd "$work/$1"
+	explore "$1" -DSAFETY >build.log 2>&1
+}
+
+# figures FOLDER: what it took.
+figures() {
+	awk '/states, stored/ { states = $1 }
+		/depth reached/ { depth = $6 + 0 }
+		/elapsed time/ { seconds = $4 }
+		END { printf "%d states, depth %d, %.1f s", states, depth, seconds }' \
+		"$1/pan.log"
+}
+
+# why FOLDER: what went wrong, and what led there.
+why() {
+	tail -n 3 "$1/build.log" >&2
+	grep '^pan:' "$1/pan.log" >&2 || :
+	(cd "$1" && ./pan -r total.pml.trail 2>/dev/null | grep ' ms  ' >&2) || :
+}
+
+# tell VERDICT TEXT: count it, and say it.
+tell() {
+	if [ "$1" = ok ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	say "$1: $2"
+}
+
+# lines_of PAN <ADDRESSES: the driver's lines with these calls.
+lines_of() {
+	xargs -r addr2line -e "$1" | grep -oE '\<driver/[a-z_]+\.c:[0-9]+' || :
+}
+
+# Lines of the turn-taking that begin a block which no search has reached.
+unreached_lines() {
+	local pan
+
+	for pan in "$work"/*/pan; do
+		objdump -d --no-show-raw-insn "$pan" |
+			sed -nE 's/^ *([0-9a-f]+):\tcall .*<__sanitizer_cov_trace_pc>/\1/p' |
+			lines_of "$pan" >>"$work/all"
+		lines_of "$pan" <"${pan%pan}reached" >>"$work/reached"
+	done
+	# What is not of the model: the module's end.
+	comm -23 <(sort -u "$work/all") <(sort -u "$work/reached") |
+		grep -E '/(turns|total)\.c:' |
+		while IFS=: read -r file line; do
+			printf '%s:%s: %s\n' "$file" "$line" \
+				"$(sed -n "${line}p" "$top/$file")"
+		done | grep -v 'destroy_workqueue\|hrtimer_cancel' || :
+}
+
+# What the processes of total.pml can do, and did not in any search.
+unreached_steps() {
+	local name first=1
+
+	for name in "${searches[@]}"; do
+		sed -n 's/^\t\(model\/.*\)/\1/p' "$work/$name/pan.log" |
+			grep -v -- '-end-' | sort -u >"$work/steps.new" || :
+		if [ "$first" = 1 ]; then
+			cp "$work/steps.new" "$work/steps"
+		else
+			comm -12 "$work/steps" "$work/steps.new" >"$work/steps.both"
+			mv "$work/steps.both" "$work/steps"
+		fi
+		first=0
+	done
+	cat "$work/steps"
+}
+
+# The first OWN_FILES files have a quota of their own, too: 1 byte each 40 ms, as
+# total/ has TOTAL_RATE_BYTES each 32 ms. The clock goes on EARLY times although
+# somebody still has something to do; else all come in time, and so the least time
+# and the greatest difference can be told.
+search turns "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
+	-DIDEAL_PERIODS=6 -DUNFAIR_BYTES=2" \
+	"reader(0, 4); reader(1, 2); reader(2, 1)"
+search shares "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0
+	-DIDEAL_PERIODS=3 -DUNFAIR_BYTES=2" \
+	"reader(0, 3); reader(1, 3); reader(2, 2)"
+search late "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=2" \
+	"reader(0, 1); reader(1, 2)"
+search own "-DFILES=2 -DOWN_FILES=2 -DTOTAL_RATE_BYTES=1 -DEARLY=1" \
+	"reader(0, 2); reader(1, 1)"
+search own-max "-DFILES=1 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=0 -DEARLY=1
+	-DFILE_USERS=2" "reader(0, 2); poller(0, 2)"
+search faulty "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
+	"faulty(0, 2, 1); reader(1, 1)"
+search mortal "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
+	"mortal(0, 2); reader(1, 2); killer(4)"
+search poll "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=1" \
+	"poller(0, 2); reader(1, 1)"
+search edge "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
+	"edger(0, 2, 9); reader(1, 1)"
+search edge-own "-DFILES=2 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
+	"edger(0, 2, 1); reader(1, 1)"
+search watch "-DFILES=2 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
+	"watcher(0); reader(1, 1); killer(5)"
+search close "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
+	"passer_by(0); reader(1, 3)"
+search cut "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=4 -DEARLY=0" \
+	"passer_by(0); reader(1, 6)"
+search shared "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=1
+	-DFILE_USERS=2" "reader(0, 2); reader(0, 2)"
+search root "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
+	"reader(0, 2); reader(1, 1); root(0, 1)"
+search limit "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=0 -DEARLY=0" \
+	"reader(0, 1); reader(1, 1); root(1, 2)"
+
+# Bugs of the kind that the model is there for: who finds each must find it.
+bug nobody-told-to-deal total.c '/^u64 __rngq_total_available/,/^}/s/schedule_deal();//' turns
+bug deal-not-timed total.c '/^static void deal(/,/^}/s/schedule_deal();//' turns
+bug timer-does-nothing total.c '/^static enum.*deal_timer_expired/,/^}/s/queue_work(.*);//' turns
+bug dealt-without-wake turns.c '/^static void grant/,/^}/s/list_move_tail.*;//' turns
+bug no-reference total.c 's/kobject_get(&client->kobj);//' close
+bug wake-after-close turns.c '/^void rngq_turns_leave/,/^}/s/list_del_init(&turn->wake);//' close
+bug share-kept-on-close turns.c '/^void rngq_turns_leave/,/^}/s/rngq_turns_withdraw.*;//' close
+bug not-left-on-close client.c '/^void rngq_client_stop/,/^}/s/rngq_total_leave.*;//' close
+bug timer-not-cancelled client.c '/^void rngq_client_stop/,/^}/s/hrtimer_cancel.*;//' watch
+bug share-kept-on-signal client.c 's/rngq_total_withdraw(&client->turn);//' mortal
+bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
+	/poll_wait(file/d
+	s/^\treturn events;/\tpoll_wait(file, \&client->wait, table);\n&/
+}' poll
+bug edge-not-armed client.c '/^static __always_inline u64 take(/,/^}/s/has_waiters(client)/0/' edge-own
+bug short-read-says-nothing device.c '/if (delivered < wanted)/,+1d' edge
+bug given-back-unseen total.c '/^void __rngq_total_give_back/,/^}/s/schedule_deal();//' faulty
+bug given-back-twice turns.c 's/rngq_bucket_give_back(&turns->bucket, draw, bytes);/&&/' faulty
+bug not-given-back client.c 's/rngq_total_give_back(.*);//' faulty
+bug limit-gone-unseen client.c '/^void rngq_client_recheck/,/^}/s/recheck(client, .*);//' limit
+bug no-lock total.c '/^u64 __rngq_total_take/,/^}/s/spin_lock(&total_lock);/yield("");/' turns
+bug unlocked-too-early total.c '/^void rngq_total_set_quota/,/^}/{
+	s/^\tschedule_deal();//
+	s/^\tspin_unlock_irq.*;/&\n\tschedule_deal();/
+}' root
+bug odd-byte-to-the-same turns.c 's/list_move(&turns->ring, &last->ring)/(void)0/' turns
+bug cut-not-timed turns.c 's/return min(turns->bucket.refill_ns, turns->cut_ns);/return turns->bucket.refill_ns;/' close
+
+say "searches: what the driver does in every order of events"
+in_parallel run_search "${searches[@]}"
+in_parallel run_cycles turns mortal edge-own
+for name in "${searches[@]}"; do
+	verdict="NOT ok"
+	! is_clean "$work/$name" || verdict=ok
+	tell "$verdict" "$name: $(figures "$work/$name")"
+	[ "$verdict" = ok ] || why "$work/$name"
+done
+for name in turns mortal edge-own; do
+	verdict="NOT ok"
+	! is_clean "$work/$name.cycles" || verdict=ok
+	tell "$verdict" "$name, each run comes to an end: $(figures "$work/$name.cycles")"
+	[ "$verdict" = ok ] || why "$work/$name.cycles"
+done
+
+unreached_lines >"$work/unreached"
+unreached_steps >>"$work/unreached"
+verdict=ok
+[ ! -s "$work/unreached" ] || verdict="NOT ok"
+tell "$verdict" "every block of turns.c and total.c was reached, and every step of total.pml"
+cat "$work/unreached" >&2
+
+say "planted bugs: each is found"
+in_parallel run_bug "${bugs[@]}"
+for name in "${bugs[@]}"; do
+	found=$(sed -nE 's/^pan:1: (.*) \(at depth.*/\1/p' "$work/$name/pan.log") || :
+	if [ -n "$found" ]; then
+		tell ok "$name: $found"
+	else
+		tell "NOT ok" "$name is not found"
+		why "$work/$name"
+	fi
+done
+
+echo "model: $passed passed, $failed failed"
+[ "$failed" = 0 ]
