@@ -207,7 +207,7 @@ int main(void)
 	diag("%llu opened, %llu refused, %llu handed over, %llu bytes",
 	     shared->opened, shared->refused, shared->passed, shared->bytes);
 	is_u64(shared->wrong, 0, "no call gave what it must not");
-	ok(shared->opened > 100 && shared->refused && shared->passed &&
+	ok(shared->opened > 100 / rngq_slowness() && shared->refused && shared->passed &&
 	   shared->bytes, "there was something of everything");
 	is_u64(rngq_attr("stats/opens") - opens, shared->opened,
 	       "stats/opens counted the opens");

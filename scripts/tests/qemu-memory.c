@@ -20,7 +20,7 @@
 
 #define VOLLEY		50
 #define VOLLEYS		150
-#define WAIT_MS		20000
+#define WAIT_MS		(20000 * rngq_slowness())
 #define PAUSE_MS	5
 
 /*

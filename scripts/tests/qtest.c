@@ -27,7 +27,7 @@
 #define QEMU			"qemu-system-x86_64"
 
 /* QEMU under a second emulator, with 19 others: minutes would be a hang. */
-#define ANSWER_TIMEOUT_MS	120000
+#define ANSWER_TIMEOUT_MS	(120000 * rngq_slowness())
 
 /* What QEMU reads of the connection, and obeys, before it does anything else */
 #define VOLLEY_SIZE		1024
@@ -90,7 +90,7 @@ static size_t receive_text(struct guest *guest, char *text, size_t size)
 
 	do {
 		if (poll(&pfd, 1, ANSWER_TIMEOUT_MS) == 0)
-			bail_out("QEMU %d answers within %d ms", guest->pid,
+			bail_out("QEMU %d answers within %u ms", guest->pid,
 				 ANSWER_TIMEOUT_MS);
 		n = recv(guest->fd, text, size, 0);
 	} while (n < 0 && errno == EINTR);

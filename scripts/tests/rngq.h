@@ -20,7 +20,8 @@
 #define NSEC_PER_MSEC	1000000ULL
 #define NSEC_PER_SEC	1000000000ULL
 #define HOUR_MS		3600000ULL	/* a period that no test sees the end of */
-#define LATE_MS		5000ULL		/* no wake-up is later, not even on a busy machine */
+/* No wake-up is later, not even on a busy machine. */
+#define LATE_MS		(5000ULL * rngq_slowness())
 
 /*
  * A new client, opened O_RDONLY | @flags by a process of its own that ends at
