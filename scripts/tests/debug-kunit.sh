@@ -29,4 +29,4 @@ awk -v suites="$suites" '
 	}
 	/^ +# / { print "#" $0 }
 	END { print "1.." planned + suites }' <<<"$said"
-echo "# tried: KUnit | $(grep -c '^    ok ' <<<"$said") cases | $((SECONDS - started)) s"
+echo "# row: KUnit | $(grep -c '^    ok ' <<<"$said") cases | $((SECONDS - started)) s"

@@ -136,7 +136,7 @@ void tried(const char *what, const char *how_often, ...)
 
 	pthread_mutex_lock(&lock);
 	va_start(args, how_often);
-	printf("# tried: %s | ", what);
+	printf("# row: %s | ", what);
 	vprintf(how_often, args);
 	printf(" | %lld s\n", (long long)(now_seconds() - row_start));
 	va_end(args);

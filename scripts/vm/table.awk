@@ -33,7 +33,7 @@ function end_of_program(    i) {
 }
 /^ok [0-9]+ / { points++ }
 /^not ok / { failures++ }
-/^# tried: / { tried[++rows] = substr($0, 10) }
+/^# row: / { tried[++rows] = substr($0, 8) }
 /^ok +[0-9]+ ms / { ms = $2 }
 /^Dubious, / { bad = 1 }
 /^Test Summary Report/ { exit }
