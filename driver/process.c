@@ -50,8 +50,8 @@ enum rngq_start rngq_process_open(struct rngq_process *process,
  * @bucket: the client's bucket, from which nobody took any
  *
  * It is as if there had been no client: the bucket to go on with is left again,
- * a first fill is still to come. Only if others came after the first, who
- * started empty for its sake, its fill must stay.
+ * a first fill is still to come. If others of the process came or went
+ * meanwhile, who started empty for its sake, it counts as opened and closed.
  *
  * Context: Any; the registry's mutex is held.
  */

@@ -26,7 +26,7 @@
  * enum rngq_start - what a client starts with
  * @RNGQ_START_FIRST:	a first fill, and the boot credit
  * @RNGQ_START_GOES_ON:	the bucket of the client that its process closed last
- * @RNGQ_START_FURTHER:	nothing, like each one beside the first
+ * @RNGQ_START_FURTHER:	an empty bucket: others are open, and none has been left
  */
 enum rngq_start {
 	RNGQ_START_FIRST,

@@ -231,9 +231,10 @@ void rngq_registry_remove(struct rngq_client *client)
 
 /**
  * rngq_registry_cancel() - forget a client whose opening failed later on
- * @client: the client, which nobody has ever read
+ * @client: the client, which nobody has ever read or polled, so that it has
+ *	neither a timer nor a turn to give up
  *
- * Its process is as if it had not tried.
+ * Its process is as if it had not tried: see rngq_process_cancel().
  *
  * Context: Process context, may sleep.
  */

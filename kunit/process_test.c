@@ -749,6 +749,18 @@ static void a_reopen_that_fails_leaves_what_was_left(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, available(scene, 2), 15);
 }
 
+static void a_first_fill_stays_when_others_came_and_went(struct kunit *test)
+{
+	struct scene *scene = new_scene(test, 10, 1000, 0, 5);
+	enum rngq_start first = open_client(scene, 0);
+
+	open_client(scene, 1);
+	close_client(scene, 1);
+	cancel_client(scene, 0, first);
+	open_client(scene, 2);
+	KUNIT_EXPECT_EQ(test, available(scene, 2), 15);
+}
+
 static void a_first_fill_stays_for_those_who_missed_it(struct kunit *test)
 {
 	struct scene *scene = new_scene(test, 10, 1000, 0, 5);
@@ -794,6 +806,7 @@ static struct kunit_case process_cases[] = {
 	KUNIT_CASE(a_further_open_that_fails_leaves_nothing),
 	KUNIT_CASE(a_reopen_that_fails_leaves_what_was_left),
 	KUNIT_CASE(a_first_fill_stays_for_those_who_missed_it),
+	KUNIT_CASE(a_first_fill_stays_when_others_came_and_went),
 	KUNIT_CASE(random_walk),
 	{}
 };
