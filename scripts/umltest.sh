@@ -70,7 +70,7 @@ boot() {
 	elif [ -n "${VERBOSE-}" ]; then
 		cat "$work/tap" >&2
 	fi
-	rm "$work/tap" "$work/log"
+	rm -rf "$work"/{tap,log,coverage}
 	passed=$((passed + ok))
 	failed=$((failed + not_ok))
 }

@@ -9,7 +9,7 @@
 
 name=${1-}
 configs=("$top/scripts/kernels/vm.config" "$top/scripts/kernels/$name.config")
-[ -e "${configs[1]}" ] || die "usage: vm-kernel.sh debug|kcsan"
+[[ $name = @(debug|kcsan) ]] || die "usage: vm-kernel.sh debug|kcsan"
 need bc bison flex gcc libc6-dev libelf-dev lz4 make
 source=$("$top/scripts/kernel-source.sh")
 tree=$cache/$name-$(key "${configs[@]}" "$0" <(echo "$source"; gcc --version))

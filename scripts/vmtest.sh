@@ -22,7 +22,7 @@ need busybox-static cpio gcc kmod libaio-dev libc6-dev liburing-dev make perl \
 	qemu-system-x86
 [ "$(dpkg --print-architecture)" = amd64 ] ||
 	die "vmtest runs on amd64 only: the VM is an x86-64 PC"
-kernel=${KERNEL-stock}
+kernel=${KERNEL:-stock}
 if [ "$kernel" = stock ]; then
 	stock=$("$top/scripts/stock-kernel.sh" --headers)
 	{ read -r image; read -r kdir; } <<<"$stock"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# From what prove says, a row of check-debug's table for each line "# tried:
+# From what prove says, a row of check-debug's table for each line "# row:
 # WHAT | HOW OFTEN | SECONDS s" of a program, with what the program found; one
 # row for all programs without.
 
@@ -35,10 +35,15 @@ function end_of_program(    i) {
 /^not ok / { failures++ }
 /^# row: / { tried[++rows] = substr($0, 8) }
 /^ok +[0-9]+ ms / { ms = $2 }
-/^Dubious, / { bad = 1 }
-/^Test Summary Report/ { exit }
-/^All tests successful/ { exit }
+/^Dubious, |^Failed [0-9]+\/|^Parse errors/ { bad = 1 }
+/^Test Summary Report/ || /^All tests successful/ {
+	ended = 1
+	exit
+}
 END {
+	# The VM went down with the program.
+	if (!ended)
+		bad = 1
 	end_of_program()
 	if (programs)
 		row(programs " system test programs", other_points " points",
