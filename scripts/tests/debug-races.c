@@ -415,7 +415,7 @@ static void come_and_go(unsigned int *seed, unsigned int round)
 
 		if (!ret) {
 			unloads++;
-			ret = load_module(params[pick(seed, ARRAY_SIZE(params))]);
+			ret = rngq_load(params[pick(seed, ARRAY_SIZE(params))]);
 			if (ret)
 				bail_out("the module can be loaded again: %d", ret);
 		} else if (ret != -EWOULDBLOCK) {
@@ -468,7 +468,7 @@ int main(int argc, char **argv)
 	} while (rngq_now_ms() < end_ms);
 
 	/* As the others need it. */
-	if (unload_module() || load_module(""))
+	if (unload_module() || rngq_load(""))
 		bail_out("the module can be loaded afresh");
 	tried("races",
 	      "%u rounds: %llu opens, %llu reads, %llu writes and %llu looks in sysfs, %llu signals, %llu kills, %llu handed on, %llu unloads in %llu tries",

@@ -31,7 +31,7 @@ static void set_online(unsigned int cpu, bool online)
 	char path[64];
 
 	snprintf(path, sizeof(path), CPUS "/cpu%u/online", cpu);
-	if (hosts_write(path, online ? "1" : "0"))
+	if (rngq_write_file(path, online ? "1" : "0"))
 		bail_out("cpu %u can go %s", cpu, online ? "online" : "offline");
 }
 
@@ -41,9 +41,9 @@ static void restore(void)
 
 	for (unsigned int i = 0; i < nr_cpus; i++) {
 		snprintf(path, sizeof(path), CPUS "/cpu%u/online", cpus[i]);
-		hosts_write(path, "1");
+		rngq_write_file(path, "1");
 	}
-	hosts_write(MIGRATION, migration);
+	rngq_write_file(MIGRATION, migration);
 }
 
 /* The CPUs that can go; the first one can't. */
@@ -73,7 +73,7 @@ static void keep_timers(void)
 	FILE *stream = fopen(MIGRATION, "re");
 
 	if (!stream || !fgets(migration, sizeof(migration), stream) ||
-	    atexit(restore) || hosts_write(MIGRATION, "0"))
+	    atexit(restore) || rngq_write_file(MIGRATION, "0"))
 		bail_out("timers can be kept from moving to other CPUs");
 	fclose(stream);
 }

@@ -41,22 +41,22 @@ static u64 boottime_ns(void)
 
 static void restore(void)
 {
-	hosts_write(POWER "pm_test", "none");
-	hosts_write(TEST_DELAY, "5");
-	hosts_write(POWER "sync_on_suspend", "1");
+	rngq_write_file(POWER "pm_test", "none");
+	rngq_write_file(TEST_DELAY, "5");
+	rngq_write_file(POWER "sync_on_suspend", "1");
 }
 
 static void prepare(void)
 {
-	if (atexit(restore) || hosts_write(POWER "sync_on_suspend", "0"))
+	if (atexit(restore) || rngq_write_file(POWER "sync_on_suspend", "0"))
 		bail_out("the host can sleep");
 	if (only_processes) {
-		if (hosts_write(POWER "pm_test", "freezer") ||
-		    hosts_write(TEST_DELAY, "1"))
+		if (rngq_write_file(POWER "pm_test", "freezer") ||
+		    rngq_write_file(TEST_DELAY, "1"))
 			bail_out("freezing processes can be tested");
 		return;
 	}
-	if (!strcmp(state, "mem") && hosts_write(POWER "mem_sleep", "deep"))
+	if (!strcmp(state, "mem") && rngq_write_file(POWER "mem_sleep", "deep"))
 		bail_out("the host knows suspend to RAM");
 }
 
@@ -65,13 +65,13 @@ static int sleep_once(void)
 	u64 start_ns = boottime_ns(), monotonic_ns = rngq_now_ns();
 	int ret;
 
-	if (!only_processes && hosts_write(ALARM, ALARM_S))
+	if (!only_processes && rngq_write_file(ALARM, ALARM_S))
 		bail_out("an alarm can be set");
-	ret = hosts_write(POWER "state", state);
+	ret = rngq_write_file(POWER "state", state);
 	diag("away for %llu ms, of which %llu count", (boottime_ns() - start_ns) / NSEC_PER_MSEC,
 	     (rngq_now_ns() - monotonic_ns) / NSEC_PER_MSEC);
 	if (!only_processes)
-		hosts_write(ALARM, "0");
+		rngq_write_file(ALARM, "0");
 	return ret;
 }
 

@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "hosts.h"
 #include "rngq.h"
 
@@ -73,16 +68,4 @@ void hosts_try(const char *name, void (*odd)(struct crowd *crowd))
 {
 	try_with(name, "own quotas", &own_quota, &no_quota, odd);
 	try_with(name, "turns", &no_quota, &total_quota, odd);
-}
-
-int hosts_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
 }

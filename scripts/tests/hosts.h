@@ -18,7 +18,4 @@ void hosts_try(const char *name, void (*odd)(struct crowd *crowd));
 /* Wait until each member had something from now on: how many did not, in time. */
 unsigned int hosts_unserved(struct crowd *crowd);
 
-/* Write a small file of the kernel's: 0 or -errno. */
-int hosts_write(const char *path, const char *text);
-
 #endif

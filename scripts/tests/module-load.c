@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -32,25 +31,6 @@
  */
 #define LEAK_KIB		(CYCLES_PER_ROUND * 1)
 
-static int load(const char *params)
-{
-	const char *path = getenv("RNGQUOTA_KO");
-	int fd, ret = 0;
-
-	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (fd < 0)
-		bail_out("RNGQUOTA_KO names the module");
-	if (syscall(SYS_finit_module, fd, params, 0))
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "rngquota", O_NONBLOCK) ? -errno : 0;
-}
-
 static bool loaded(void)
 {
 	return !access(MODULE_SYSFS, F_OK);
@@ -58,8 +38,8 @@ static bool loaded(void)
 
 static void leave_loaded(void)
 {
-	unload();
-	load("");
+	rngq_unload();
+	rngq_load("");
 }
 
 /* The kernel's log from here on. (All else in it is vm/kernel-log's.) */
@@ -180,7 +160,7 @@ static void test_at_load(void)
 	struct stat device, param;
 	struct log log;
 
-	is_ret(load(""), 0, "the module loads without parameters");
+	is_ret(rngq_load(""), 0, "the module loads without parameters");
 	for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
 		char path[128];
 
@@ -201,7 +181,7 @@ static void test_at_load(void)
 	fd = rngq_open(0);
 	is_u64(rngq_id(fd), 1, "ids count up from 1");
 	close(fd);
-	is_ret(unload(), 0, "it unloads");
+	is_ret(rngq_unload(), 0, "it unloads");
 	ok(!loaded() && access(RNGQ_SYSFS, F_OK) && access(RNGQ_DEV, F_OK),
 	   "and is gone with its folder and its device");
 	log = end_log(log_fd, NULL);
@@ -260,18 +240,18 @@ static void test_good(void)
 		const struct param_value *v = &good_values[i];
 
 		snprintf(text, sizeof(text), "%s=%s", v->param, v->value);
-		is_ret(load(text), 0, "%s is taken", text);
+		is_ret(rngq_load(text), 0, "%s is taken", text);
 		snprintf(text, sizeof(text), "%s\n", v->value);
 		for (size_t p = 0; p < ARRAY_SIZE(params); p++)
 			is_param(&params[p], strcmp(params[p].name, v->param) ?
 				 params[p].at_load : text);
-		is_ret(unload(), 0, "it unloads");
+		is_ret(rngq_unload(), 0, "it unloads");
 	}
 
 	for (size_t i = 0; i < ARRAY_SIZE(together); i++)
 		size += snprintf(text + size, sizeof(text) - size, "%s=%s ",
 				 together[i].param, together[i].value);
-	is_ret(load(text), 0, "all parameters together are taken");
+	is_ret(rngq_load(text), 0, "all parameters together are taken");
 	fd = rngq_open(0);
 	is_u64(rngq_client(fd, "rate_bytes"), 24, "a client has the rate");
 	is_u64(rngq_client(fd, "period_ms"), 3600000, "and the period");
@@ -288,7 +268,7 @@ static void test_good(void)
 	       "parameters/rate_bytes is the value at load");
 	close(own);
 	close(fd);
-	is_ret(unload(), 0, "it unloads");
+	is_ret(rngq_unload(), 0, "it unloads");
 }
 
 static void test_bad_value(const char *param, const char *value)
@@ -298,10 +278,10 @@ static void test_bad_value(const char *param, const char *value)
 	char text[128];
 
 	snprintf(text, sizeof(text), "%s=%s", param, value);
-	is_ret(load(text), -EINVAL, "%s is refused", text);
+	is_ret(rngq_load(text), -EINVAL, "%s is refused", text);
 	log = end_log(log_fd, param);
 	if (!ok(!loaded(), "the module is not loaded then"))
-		unload();
+		rngq_unload();
 	/* "one line in the log that names it" */
 	if (!ok(log.lines == 1 && log.naming == 1,
 		"one line in the log names %s", param))
@@ -346,20 +326,20 @@ static void test_busy(void)
 	char bytes[16], text[64];
 	int fd, copy, attribute;
 
-	if (load(""))
+	if (rngq_load(""))
 		bail_out("the module loads");
 	fd = rngq_open(O_NONBLOCK);
 	copy = dup(fd);
-	is_ret(unload(), -EWOULDBLOCK, "no unloading while a client is open");
+	is_ret(rngq_unload(), -EWOULDBLOCK, "no unloading while a client is open");
 	is_ret(read(fd, bytes, sizeof(bytes)), sizeof(bytes),
 	       "the client goes on");
 	close(fd);
-	is_ret(unload(), -EWOULDBLOCK, "nor while a copy of it is");
+	is_ret(rngq_unload(), -EWOULDBLOCK, "nor while a copy of it is");
 	attribute = open(RNGQ_SYSFS "/default/rate_bytes", O_RDWR | O_CLOEXEC);
 	if (attribute < 0 || pread(attribute, text, sizeof(text), 0) <= 0)
 		bail_out("an attribute can be read");
 	close(copy);
-	is_ret(unload(), 0, "a file in sysfs does not hold the module");
+	is_ret(rngq_unload(), 0, "a file in sysfs does not hold the module");
 	is_ret(pread(attribute, text, sizeof(text), 0) < 0 ? -errno : 0,
 	       -ENODEV, "which then gives ENODEV to read");
 	is_ret(write(attribute, "5", 1) < 0 ? -errno : 0, -ENODEV,
@@ -416,13 +396,13 @@ static bool cycle(struct cycles *cycles)
 	struct log log;
 	char bytes[16];
 
-	if (load(""))
+	if (rngq_load(""))
 		return false;
 	fd = rngq_open(O_NONBLOCK);
 	if (read(fd, bytes, sizeof(bytes)) != sizeof(bytes))
 		return false;
 	close(fd);
-	if (unload())
+	if (rngq_unload())
 		return false;
 	log = end_log(log_fd, NULL);
 	if (log.lines > cycles->worst_lines)
@@ -462,7 +442,7 @@ static void test_cycles(void)
 
 int main(void)
 {
-	if (loaded() && unload())
+	if (loaded() && rngq_unload())
 		bail_out("nobody else uses the module");
 	if (atexit(leave_loaded))
 		bail_out("an exit handler can be set");

@@ -108,7 +108,6 @@ extern const unsigned int nr_storm, nr_visitors;
 pid_t start_actor(const struct actor *actor, unsigned int seed);
 
 /* The module: 0 or -errno. */
-int load_module(const char *params);
 int unload_module(void);
 
 #endif

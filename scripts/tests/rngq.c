@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -137,22 +138,27 @@ ssize_t rngq_attr_read(char *text, size_t size, const char *path, ...)
 	return read_file(full, text, size);
 }
 
-int rngq_attr_write(const char *text, const char *path, ...)
+int rngq_write_file(const char *path, const char *text)
 {
-	char full[256];
-	va_list args;
-	int fd, ret = 0;
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
 
-	va_start(args, path);
-	attr_path(full, sizeof(full), path, args);
-	va_end(args);
-	fd = open(full, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, strlen(text)) < 0)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+int rngq_attr_write(const char *text, const char *path, ...)
+{
+	char full[256];
+	va_list args;
+
+	va_start(args, path);
+	attr_path(full, sizeof(full), path, args);
+	va_end(args);
+	return rngq_write_file(full, text);
 }
 
 u64 rngq_attr(const char *path, ...)
@@ -296,6 +302,25 @@ u64 rngq_now_ns(void)
 u64 rngq_now_ms(void)
 {
 	return rngq_now_ns() / NSEC_PER_MSEC;
+}
+
+int rngq_load(const char *params)
+{
+	const char *path = getenv("RNGQUOTA_KO");
+	int fd, ret = 0;
+
+	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		bail_out("RNGQUOTA_KO names the module");
+	if (syscall(SYS_finit_module, fd, params, 0))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int rngq_unload(void)
+{
+	return syscall(SYS_delete_module, "rngquota", O_NONBLOCK) ? -errno : 0;
 }
 
 unsigned int rngq_slowness(void)

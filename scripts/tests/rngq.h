@@ -96,6 +96,13 @@ void rngq_wait_asleep(pid_t tid, long nr);
 u64 rngq_now_ns(void);
 u64 rngq_now_ms(void);
 
+/* Write it to a file that is there; returns 0 or a negative errno. */
+int rngq_write_file(const char *path, const char *text);
+
+/* Load the module that RNGQUOTA_KO names, or unload it: 0 or a negative errno. */
+int rngq_load(const char *params);
+int rngq_unload(void);
+
 /* How many times slower than a stock kernel this one is: SLOWNESS, or 1. */
 unsigned int rngq_slowness(void);
 void rngq_sleep_ms(u64 ms);

@@ -18,7 +18,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,24 +57,10 @@ pid_t start_actor(const struct actor *actor, unsigned int seed)
 	return pid;
 }
 
-int load_module(const char *params)
-{
-	const char *path = getenv("RNGQUOTA_KO");
-	int fd, ret = 0;
-
-	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (fd < 0)
-		bail_out("RNGQUOTA_KO names the module");
-	if (syscall(SYS_finit_module, fd, params, 0))
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 int unload_module(void)
 {
 	world->all_tries++;
-	return syscall(SYS_delete_module, "rngquota", O_NONBLOCK) ? -errno : 0;
+	return rngq_unload();
 }
 
 static int open_client(int flags)
