@@ -23,10 +23,10 @@ say "$last"
 passed=${BASH_REMATCH[1]}
 failed=${BASH_REMATCH[2]}
 
-# A report stands between two lines of "=".
+# A report begins with its name and ends with a line of "=".
 sed 's/\r$//; s/^\[ *[0-9.]*\] //' "$log" | awk -v folder="$reports" '
-	/^==========/ { inside = !inside; report = ""; next }
-	inside && /^BUG: KCSAN: / { report = folder "/" ++reports }
+	/^==========/ { report = "" }
+	/^BUG: KCSAN: / { report = folder "/" ++reports }
 	report { print >report }'
 # The accesses of a report are ours if the module made them, or what it called.
 ours() {

@@ -8,9 +8,12 @@
 
 passed=0
 failed=0
-for part in lint maketest kunit umltest vmtest; do
-	say "== $part"
-	last=$("$top/scripts/$part.sh" | tail -n 1) || :
+# run PART [ARGUMENT...]: run that script, and count its points.
+run() {
+	local part=$1 last
+
+	say "== $*"
+	last=$("$top/scripts/$part.sh" "${@:2}" | tail -n 1) || :
 	say "$last"
 	if [[ $last =~ ^$part:\ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
 		passed=$((passed + BASH_REMATCH[1]))
@@ -19,6 +22,12 @@ for part in lint maketest kunit umltest vmtest; do
 		say "$part did not come to its end"
 		failed=$((failed + 1))
 	fi
+}
+
+for part in lint maketest kunit umltest vmtest; do
+	run "$part"
 done
+# The races of check-debug, which no other kernel would notice.
+KERNEL=debug CPUS=4 DURATION=${DURATION:-180} run vmtest debug-races
 echo "check: $passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

@@ -22,6 +22,10 @@ build() {
 		echo "the kernel source knows no such settings, or they need others"
 		return 1
 	fi
+	if sed -n 's/=n$/=/p' "$tree/wanted" | grep -Ff - "$tree/.config"; then
+		echo "the kernel source does not do without these settings"
+		return 1
+	fi
 	make -C "$source" O="$tree" -j"$jobs" bzImage modules
 }
 

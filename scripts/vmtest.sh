@@ -41,7 +41,7 @@ else
 	# which takes KASAN a minute.
 	machine=q35 memory=2G test_seconds=$((900 + 2 * ${DURATION:-0}))
 	# It tells of each kobject's release: the serial line is too slow for it.
-	vm_seconds=$((5400 + test_seconds)) options='loglevel=5 SLOWNESS=8'
+	vm_seconds=$((5400 + test_seconds)) options="loglevel=5 SLOWNESS=8 KERNEL=$kernel"
 	# KCSAN's first report must not be its last: not all are of the module.
 	# And where all is slow it must not look at one access in 4000 only.
 	if [ "$kernel" = kcsan ]; then
@@ -112,7 +112,7 @@ timeout -k 5 "${VMTEST_SECONDS:-$vm_seconds}" qemu-system-x86_64 \
 	-machine $machine -accel tcg,thread=multi -cpu max,la57=off -smp "${CPUS:-2}" -m $memory \
 	-nodefaults -display none -no-reboot -no-user-config \
 	-kernel "$vmlinuz" -initrd "$work/initramfs.cpio" \
-	-append "console=ttyS0 panic=-1 oops=panic mitigations=off $options vmtest=$work scripts=$top/scripts test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}" \
+	-append "console=ttyS0 panic=-1 oops=panic mitigations=off log_buf_len=16M $options vmtest=$work scripts=$top/scripts test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}" \
 	-serial "file:$work/console" -serial stdio \
 	-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
 	-virtfs "local,path=$work/out,mount_tag=out,security_model=none" \
