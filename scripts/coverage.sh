@@ -32,23 +32,28 @@ suite() {
 	take_counts
 }
 
-# Below $work/counts is the path of each object that counted. Where the object
-# lies is what the compiler knows of it, and what it was made from.
+# In $work/counts is a folder for each boot, and in it the path of each object
+# that counted. Where the object lies is what the compiler knows of it, and what
+# it was made from.
 take_counts() {
-	local file build builds=()
+	local boot file build builds
 
-	while read -r file; do
-		build=${file%/driver/*}
-		[[ ${builds[*]} = *"$build"* ]] || builds+=("$build")
-		cp "/${file%.gcda}.gcno" "$work/counts/${file%/*}/"
-	done < <(cd "$work/counts" && find -- * -path "*/driver/*.gcda")
-	for build in "${builds[@]}"; do
-		sources=/$build
-		gcovr --root "/$build" --filter '.*/driver/' --json "$work/$((++taken)).json" \
-			"$work/counts/$build" >"$work/said" 2>&1 || {
-			cat "$work/said" >&2
-			die "gcovr could not read the counts"
-		}
+	for boot in "$work"/counts/*/; do
+		builds=()
+		while read -r file; do
+			build=${file%/driver/*}
+			[[ " ${builds[*]} " = *" $build "* ]] || builds+=("$build")
+			cp "/${file%.gcda}.gcno" "$boot/${file%/*}/"
+		done < <(cd "$boot" && find -- * -path "*/driver/*.gcda")
+		for build in "${builds[@]}"; do
+			sources=/$build
+			gcovr --root "/$build" --filter '.*/driver/' \
+				--json "$work/$((++taken)).json" \
+				"$boot/$build" >"$work/said" 2>&1 || {
+				cat "$work/said" >&2
+				die "gcovr could not read the counts"
+			}
+		done
 	done
 	rm -rf "$work/counts"
 }

@@ -6,7 +6,7 @@
 #
 # The last line counts test points. A program that doesn't come to its end, or
 # ends badly without a failed point, counts as one that failed. COVERAGE=FOLDER
-# has the module count its lines, and puts the counts there.
+# has the module count its lines, and puts the counts of each boot into a folder there.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -47,7 +47,7 @@ boot() {
 	wait "$uml" || :
 	uml=
 
-	[ ! -d "$work/coverage" ] || cp -r "$work/coverage/." "$COVERAGE/"
+	[ ! -d "$work/coverage" ] || mv "$work/coverage" "$COVERAGE/uml${*:+-$*}"
 	touch "$work/tap" "$work/log"
 	ok=$(grep -c '^ok ' "$work/tap") || :
 	not_ok=$(grep -c '^not ok ' "$work/tap") || :
@@ -70,7 +70,7 @@ boot() {
 	elif [ -n "${VERBOSE-}" ]; then
 		cat "$work/tap" >&2
 	fi
-	rm -rf "$work"/{tap,log,coverage}
+	rm -rf "$work"/{tap,log}
 	passed=$((passed + ok))
 	failed=$((failed + not_ok))
 }

@@ -10,7 +10,7 @@
 # run only there. CPUS=2 is how many the VM has. VERBOSE=1 shows every test
 # point. VMTEST_SECONDS is how long the VM may take, DURATION how long the tests
 # that have no end of their own, SEED what repeats a random one. COVERAGE=FOLDER
-# has the module count its lines, and puts the counts there.
+# has the module count its lines, and puts the counts into a folder there.
 #
 # The last line counts test points; a program that ended badly without a
 # failed point counts as one. Only a VM that ran to its end can write the
@@ -127,7 +127,7 @@ wait "$show_pid"
 
 cp "$work/out/prove" "$log.log"
 cp "$work/console" "$log-console.log"
-[ ! -d "$work/out/coverage" ] || cp -r "$work/out/coverage/." "$COVERAGE/"
+[ ! -d "$work/out/coverage" ] || mv "$work/out/coverage" "$COVERAGE/vm"
 passed=$(grep -c '^ok [0-9]' "$log.log") || :
 failed=$(grep -cE '^not ok |\(Wstat: .* Failed: 0\)' "$log.log") || :
 verdict=$(cat "$work/out/verdict" 2>/dev/null) || :

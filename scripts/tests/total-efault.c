@@ -68,7 +68,7 @@ int main(void)
 	int fds[VICTIMS + 1];
 
 	rngq_keep_globals();
-	rngq_set(PERIOD_MS, "total/period_ms");
+	rngq_set(PERIOD_MS * rngq_slowness(), "total/period_ms");
 	rngq_set(1000, "total/rate_bytes");
 	for (int i = 0; i <= VICTIMS; i++) {
 		fds[i] = rngq_open_unlimited(0);
