@@ -12,12 +12,6 @@
 #include <linux/minmax.h>
 #include <linux/time64.h>
 
-/* A bucket without a limit has capacity 0: it is always full. */
-static bool is_full(const struct rngq_bucket *bucket)
-{
-	return bucket->level_bytes >= bucket->capacity_bytes;
-}
-
 static void fill(struct rngq_bucket *bucket)
 {
 	bucket->level_bytes = bucket->capacity_bytes;
@@ -105,42 +99,6 @@ void __rngq_bucket_refill(struct rngq_bucket *bucket, u64 now_ns)
 }
 
 /**
- * rngq_bucket_take() - take bytes, as many as there are
- * @bucket: the bucket
- * @want_bytes: how many at the most
- * @now_ns: the time
- * @draw: where they came from, for rngq_bucket_give_back()
- *
- * Context: Any; the bucket's owner holds its lock.
- * Return: How many were taken: the lesser of @want_bytes and what there was.
- */
-u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes, u64 now_ns,
-		     struct rngq_draw *draw)
-{
-	rngq_bucket_refill(bucket, now_ns);
-
-	draw->refills = bucket->refills;
-	draw->takes = ++bucket->takes;
-	if (bucket->rate_bytes == RNGQ_MAX) {
-		draw->credit_bytes = 0;
-		draw->level_bytes = 0;
-		return want_bytes;
-	}
-
-	draw->credit_bytes = min(want_bytes, bucket->credit_bytes);
-	bucket->credit_bytes -= draw->credit_bytes;
-
-	draw->level_bytes = min(want_bytes - draw->credit_bytes,
-				bucket->level_bytes);
-	if (draw->level_bytes && is_full(bucket))
-		bucket->refill_ns = now_ns < bucket->beat_ns ?
-			bucket->beat_ns : now_ns + bucket->period_ns;
-	bucket->level_bytes -= draw->level_bytes;
-
-	return draw->credit_bytes + draw->level_bytes;
-}
-
-/**
  * rngq_bucket_give_back() - return bytes that were taken and not delivered
  * @bucket: the bucket, up to date
  * @draw: where they came from
@@ -161,7 +119,7 @@ void rngq_bucket_give_back(struct rngq_bucket *bucket,
 
 	if (draw->refills == bucket->refills || draw->takes == bucket->takes)
 		bucket->level_bytes += level_bytes;
-	if (is_full(bucket))
+	if (rngq_bucket_is_full(bucket))
 		fill(bucket);
 	/* Who waited has something now, and the next refill is not its beat. */
 	if (rngq_bucket_available(bucket))
@@ -187,14 +145,14 @@ void rngq_bucket_set_quota(struct rngq_bucket *bucket,
 	bool was_full;
 
 	rngq_bucket_refill(bucket, now_ns);
-	was_full = is_full(bucket);
+	was_full = rngq_bucket_is_full(bucket);
 	apply_quota(bucket, quota);
 	/* What is being delivered was not held against the new capacity. */
 	bucket->refills++;
 
 	if (bucket->beat_ns)
 		bucket->beat_ns += bucket->period_ns - old_period_ns;
-	if (was_full || is_full(bucket)) {
+	if (was_full || rngq_bucket_is_full(bucket)) {
 		bucket->awaited = false;
 		fill(bucket);
 		return;

@@ -44,6 +44,7 @@
 #ifndef RNGQUOTA_BUCKET_H
 #define RNGQUOTA_BUCKET_H
 
+#include <linux/minmax.h>
 #include <linux/types.h>
 
 #include "quota.h"
@@ -99,8 +100,6 @@ void rngq_bucket_init_empty(struct rngq_bucket *bucket,
 void rngq_bucket_set_quota(struct rngq_bucket *bucket,
 			   const struct rngq_quota *quota, u64 now_ns);
 void __rngq_bucket_refill(struct rngq_bucket *bucket, u64 now_ns);
-u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes, u64 now_ns,
-		     struct rngq_draw *draw);
 void rngq_bucket_give_back(struct rngq_bucket *bucket,
 			   const struct rngq_draw *draw, u64 bytes);
 
@@ -118,6 +117,18 @@ static inline void rngq_bucket_refill(struct rngq_bucket *bucket, u64 now_ns)
 }
 
 /**
+ * rngq_bucket_is_full() - is there nothing that a refill could add?
+ * @bucket: the bucket, up to date; without a limit it has capacity 0
+ *
+ * Context: Any; the bucket's owner holds its lock.
+ * Return: Whether it is.
+ */
+static inline bool rngq_bucket_is_full(const struct rngq_bucket *bucket)
+{
+	return bucket->level_bytes >= bucket->capacity_bytes;
+}
+
+/**
  * rngq_bucket_available() - what could be taken from a bucket
  * @bucket: the bucket, up to date
  *
@@ -129,6 +140,44 @@ static inline u64 rngq_bucket_available(const struct rngq_bucket *bucket)
 	if (bucket->rate_bytes == RNGQ_MAX)
 		return RNGQ_MAX;
 	return bucket->level_bytes + bucket->credit_bytes;
+}
+
+/**
+ * rngq_bucket_take() - take bytes, as many as there are
+ * @bucket: the bucket
+ * @want_bytes: how many at the most
+ * @now_ns: the time
+ * @draw: where they came from, for rngq_bucket_give_back()
+ *
+ * Inline, as each read does it.
+ *
+ * Context: Any; the bucket's owner holds its lock.
+ * Return: How many were taken: the lesser of @want_bytes and what there was.
+ */
+static inline u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes,
+				   u64 now_ns, struct rngq_draw *draw)
+{
+	u64 credit_bytes, level_bytes;
+
+	rngq_bucket_refill(bucket, now_ns);
+
+	draw->refills = bucket->refills;
+	draw->takes = ++bucket->takes;
+	draw->credit_bytes = 0;
+	draw->level_bytes = 0;
+	if (bucket->rate_bytes == RNGQ_MAX)
+		return want_bytes;
+
+	credit_bytes = min(want_bytes, bucket->credit_bytes);
+	level_bytes = min(want_bytes - credit_bytes, bucket->level_bytes);
+	if (level_bytes && rngq_bucket_is_full(bucket))
+		bucket->refill_ns = now_ns < bucket->beat_ns ?
+			bucket->beat_ns : now_ns + bucket->period_ns;
+	bucket->credit_bytes -= credit_bytes;
+	bucket->level_bytes -= level_bytes;
+	draw->credit_bytes = credit_bytes;
+	draw->level_bytes = level_bytes;
+	return credit_bytes + level_bytes;
 }
 
 /**

@@ -44,13 +44,8 @@ static u64 available_bytes(struct rngq_client *client)
 				    rngq_bucket_available(&client->bucket));
 }
 
-/*
- * What each read goes through is inlined by force, and what it seldom does is
- * kept out of its way: the compiler, seeing several callers, does the opposite.
- */
-
 /* The same, and if it is the host's that is in the way, get in line there. */
-static __always_inline u64 available_or_line_up(struct rngq_client *client)
+static u64 available_or_line_up(struct rngq_client *client)
 {
 	return rngq_total_line_up(&client->turn,
 				  rngq_bucket_available(&client->bucket));
@@ -108,8 +103,7 @@ static void await_refill(struct rngq_client *client)
 }
 
 /* Somebody asked. A wait is over if there are @bytes; else there is one. */
-static noinline void note_wait(struct rngq_client *client, u64 bytes,
-			       u64 now_ns)
+static void note_wait(struct rngq_client *client, u64 bytes, u64 now_ns)
 {
 	if (bytes) {
 		end_throttle(client, now_ns);
@@ -127,8 +121,7 @@ static noinline void note_wait(struct rngq_client *client, u64 bytes,
  * What may be read; if nothing, note that somebody found it so, and see to it
  * that whoever is on the wait queue will be woken.
  */
-static __always_inline u64 available_or_await(struct rngq_client *client,
-					      u64 *now_ns)
+static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 {
 	u64 bytes;
 
@@ -141,7 +134,7 @@ static __always_inline u64 available_or_await(struct rngq_client *client,
 		return 0;
 	}
 	bytes = available_or_line_up(client);
-	if (unlikely(!bytes || is_throttled(client)))
+	if (!bytes || is_throttled(client))
 		note_wait(client, bytes, *now_ns);
 	return bytes;
 }
@@ -278,8 +271,8 @@ struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
 	return bucket;
 }
 
-static noinline int wait_until_available(struct rngq_client *client,
-					 u64 *available, u64 *now_ns)
+static int wait_until_available(struct rngq_client *client, u64 *available,
+				u64 *now_ns)
 {
 	DECLARE_WAITQUEUE(wait, current);
 	int err = 0;
@@ -301,8 +294,8 @@ static noinline int wait_until_available(struct rngq_client *client,
  * Take from both buckets what the client's own has; at the host's others may be
  * quicker.
  */
-static __always_inline u64 take(struct rngq_client *client, u64 bytes,
-				u64 now_ns, struct rngq_taken *taken)
+static u64 take(struct rngq_client *client, u64 bytes, u64 now_ns,
+		struct rngq_taken *taken)
 {
 	bytes = rngq_total_take(&client->turn, bytes, &taken->total);
 	if (bytes)
@@ -318,7 +311,47 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 }
 
 /**
- * rngq_client_take() - take the first bytes of a read
+ * rngq_client_take() - take the first bytes of a read, if nothing is in the way
+ * @client: the client
+ * @want_bytes: how many at the most, at least 1
+ * @taken: where the bytes came from, for rngq_client_give_back()
+ * @available: what there was, these bytes included: the most that the whole
+ *	read may return, or RNGQ_MAX
+ *
+ * The way of nearly every read, so as short as can be: its own bucket has
+ * something, and is the only one; nobody waits. All else is the business of
+ * rngq_client_await().
+ *
+ * Context: Process context, does not sleep.
+ * Return: How many bytes may be delivered; 0: go on with rngq_client_await().
+ */
+size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
+			struct rngq_taken *taken, u64 *available)
+{
+	struct rngq_bucket *bucket = &client->bucket;
+	size_t bytes = 0;
+	u64 now_ns = 0;
+
+	spin_lock_irq(&client->wait.lock);
+	if (likely(READ_ONCE(rngq_crng_seen_ready) &&
+		   !READ_ONCE(rngq_total_limits) &&
+		   !is_throttled(client) && !has_waiters(client))) {
+		/* Without a limit it has no clock, and needs none. */
+		if (bucket->rate_bytes != RNGQ_MAX) {
+			now_ns = ktime_get_ns();
+			rngq_bucket_refill(bucket, now_ns);
+		}
+		*available = rngq_bucket_available(bucket);
+		bytes = rngq_bucket_take(bucket, want_bytes, now_ns,
+					 &taken->own);
+		taken->total.level_bytes = 0;
+	}
+	spin_unlock_irq(&client->wait.lock);
+	return bytes;
+}
+
+/**
+ * rngq_client_await() - take the first bytes of a read as soon as there are some
  * @client: the client
  * @want_bytes: how many at the most, at least 1
  * @nowait: don't sleep
@@ -330,9 +363,9 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
  * Return: How many bytes may be delivered, at least 1; -EAGAIN if there is
  * nothing and @nowait; -ERESTARTSYS if a signal came before there was.
  */
-ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			 bool nowait, struct rngq_taken *taken,
-			 u64 *available)
+ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
+			  bool nowait, struct rngq_taken *taken,
+			  u64 *available)
 {
 	u64 bytes = 0;
 	u64 now_ns;

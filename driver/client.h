@@ -104,9 +104,11 @@ void rngq_client_put(struct rngq_client *client);
 void rngq_client_release(struct kobject *kobj);
 void rngq_client_wait_all_freed(void);
 
-ssize_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			 bool nowait, struct rngq_taken *taken,
-			 u64 *available);
+size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
+			struct rngq_taken *taken, u64 *available);
+ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
+			  bool nowait, struct rngq_taken *taken,
+			  u64 *available);
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 			     struct rngq_taken *taken);
 void rngq_client_give_back(struct rngq_client *client,

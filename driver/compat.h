@@ -6,9 +6,15 @@
 #ifndef RNGQUOTA_COMPAT_H
 #define RNGQUOTA_COMPAT_H
 
+#include <linux/compiler_attributes.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/version.h>
+
+/* Newer ones leave such a variable as it is; here it is set to zero. */
+#ifndef __uninitialized
+#define __uninitialized
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define copy_splice_read generic_file_splice_read

@@ -20,12 +20,27 @@
 #include <linux/random.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/time64.h>
 #include <linux/uio.h>
 
 /* Reads up to this size go through a buffer on the stack. */
 #define SMALL_READ_BYTES	256
+/* The usual reads are no longer: half a block of the generator. */
+#define TINY_READ_BYTES		32
+
+/*
+ * For the others, of a page each. In the cache they are all zeros: made so, and
+ * wiped after use. What the kernel zeroes at each allocation, to be safe, would
+ * cost a short read more than its bytes.
+ */
+static struct kmem_cache *large_buffers;
+
+static void zero_buffer(void *buf)
+{
+	memset(buf, 0, PAGE_SIZE);
+}
 
 static int rngq_open(struct inode *inode, struct file *file)
 {
@@ -73,52 +88,68 @@ static int rngq_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static bool is_nowait(const struct kiocb *iocb)
+{
+	return (iocb->ki_flags & IOCB_NOWAIT) ||
+	       (iocb->ki_filp->f_flags & O_NONBLOCK);
+}
+
 /*
  * Nothing was delivered. If a signal is pending the copy may have failed for
  * its sake, with nothing wrong with the address. Callers that don't wait know
  * no error but -EAGAIN and -EFAULT: QEMU takes any other for a bug.
  */
-static ssize_t nothing_delivered(bool nowait)
+static ssize_t nothing_delivered(const struct kiocb *iocb)
 {
 	if (!signal_pending(current))
 		return -EFAULT;
-	return nowait ? -EAGAIN : -ERESTARTSYS;
+	return is_nowait(iocb) ? -EAGAIN : -ERESTARTSYS;
 }
 
-static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/*
+ * Deliver @bytes that were taken, by way of @buf, into which they fit. As the
+ * iterator is what bounds the copy, @size may be known when compiled: then
+ * nothing has to be checked.
+ */
+static __always_inline size_t deliver(struct iov_iter *to, size_t bytes,
+				      u8 *buf, size_t size)
 {
-	struct rngq_client *client = iocb->ki_filp->private_data;
-	bool nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
-		      (iocb->ki_filp->f_flags & O_NONBLOCK);
-	size_t wanted = iov_iter_count(to);
+	size_t room = iov_iter_count(to);
+	size_t copied;
+
+	get_random_bytes(buf, bytes);
+	iov_iter_truncate(to, bytes);
+	copied = copy_to_iter(buf, size, to);
+	iov_iter_reexpand(to, room - copied);
+	return copied;
+}
+
+/*
+ * A read that is not small, or takes more than one turn: @bytes were @taken
+ * first, of @asked. Without a large buffer it takes more rounds by way of @small,
+ * and works the same.
+ */
+static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
+			       struct rngq_taken *taken, size_t bytes,
+			       size_t asked, u8 *small)
+{
+	u8 *large = kmem_cache_alloc(large_buffers, GFP_NOWAIT | __GFP_NOWARN);
+	size_t size = large ? PAGE_SIZE : SMALL_READ_BYTES;
+	u8 *buf = large ?: small;
 	size_t delivered = 0;
-	size_t asked = wanted;
-	u8 small[SMALL_READ_BYTES];
-	size_t size = sizeof(small);
-	struct rngq_taken taken;
-	u8 *page = NULL;
-	u8 *buf = small;
-	u64 available;
-	ssize_t bytes;
-
-	if (!asked)
-		return 0;
-
-	bytes = rngq_client_take(client, min(asked, size), nowait, &taken,
-				 &available);
-	if (bytes < 0)
-		return bytes;
-	/* However long it takes: no refill in between makes this read longer. */
-	asked = min_t(u64, asked, available);
 
 	do {
-		size_t copied;
+		while (bytes) {
+			size_t piece = min(bytes, size);
+			size_t copied = deliver(to, piece, buf, piece);
 
-		get_random_bytes(buf, bytes);
-		copied = copy_to_iter(buf, bytes, to);
-		delivered += copied;
-		if (copied < bytes) {
-			rngq_client_give_back(client, &taken, bytes - copied);
+			delivered += copied;
+			bytes -= copied;
+			if (copied < piece)
+				break;
+		}
+		if (bytes) {
+			rngq_client_give_back(client, taken, bytes);
 			break;
 		}
 		if (delivered == asked)
@@ -128,26 +159,57 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if (delivered >= PAGE_SIZE && signal_pending(current))
 			break;
 		cond_resched();
-
-		/* Without a page it takes more rounds, and works the same. */
-		if (!page)
-			page = (u8 *)__get_free_page(GFP_NOWAIT | __GFP_NOWARN);
-		if (page) {
-			buf = page;
-			size = PAGE_SIZE;
-		}
 		bytes = rngq_client_take_more(client,
-					      min(asked - delivered, size),
-					      &taken);
+					      min(asked - delivered, PAGE_SIZE),
+					      taken);
 	} while (bytes);
 
-	memzero_explicit(small, min(asked, sizeof(small)));
-	if (page) {
-		memzero_explicit(page, PAGE_SIZE);
-		free_page((unsigned long)page);
+	memzero_explicit(buf, min(asked, size));
+	if (large)
+		kmem_cache_free(large_buffers, large);
+	return delivered;
+}
+
+static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct rngq_client *client = iocb->ki_filp->private_data;
+	struct rngq_taken taken __uninitialized;
+	u8 small[SMALL_READ_BYTES] __uninitialized;
+	size_t wanted = iov_iter_count(to);
+	size_t delivered;
+	size_t asked;
+	ssize_t bytes;
+	u64 available;
+
+	if (!wanted)
+		return 0;
+
+	bytes = rngq_client_take(client, min(wanted, PAGE_SIZE), &taken,
+				 &available);
+	if (unlikely(!bytes))
+		bytes = rngq_client_await(client, min(wanted, PAGE_SIZE),
+					  is_nowait(iocb), &taken, &available);
+	if (bytes < 0)
+		return bytes;
+	/* However long it takes: no refill in between makes this read longer. */
+	asked = min_t(u64, wanted, available);
+
+	if (bytes < asked || bytes > sizeof(small)) {
+		delivered = read_on(client, to, &taken, bytes, asked, small);
+	} else {
+		delivered = deliver(to, bytes, small, sizeof(small));
+		if (delivered < bytes)
+			rngq_client_give_back(client, &taken,
+					      bytes - delivered);
+		/* Sizes that are known when compiled make the usual one quick. */
+		if (bytes <= TINY_READ_BYTES)
+			memzero_explicit(small, TINY_READ_BYTES);
+		else
+			memzero_explicit(small, sizeof(small));
 	}
-	if (!delivered)
-		return nothing_delivered(nowait);
+
+	if (unlikely(!delivered))
+		return nothing_delivered(iocb);
 	rngq_client_delivered(client, delivered);
 	/* To an edge-triggered poller this says that there is nothing left. */
 	if (delivered < wanted)
@@ -222,9 +284,14 @@ int rngq_device_register(void)
 {
 	int err;
 
+	large_buffers = kmem_cache_create_usercopy("rngquota", PAGE_SIZE, 0, 0,
+						   0, PAGE_SIZE, zero_buffer);
+	if (!large_buffers)
+		return -ENOMEM;
+
 	err = misc_register(&rngq_misc);
 	if (err)
-		return err;
+		goto err_destroy;
 
 	err = rngq_sysfs_add_clients(rngq_misc.this_device);
 	if (err)
@@ -233,6 +300,8 @@ int rngq_device_register(void)
 
 err_deregister:
 	misc_deregister(&rngq_misc);
+err_destroy:
+	kmem_cache_destroy(large_buffers);
 	return err;
 }
 
@@ -245,4 +314,5 @@ void rngq_device_unregister(void)
 {
 	rngq_sysfs_remove_clients();
 	misc_deregister(&rngq_misc);
+	kmem_cache_destroy(large_buffers);
 }

@@ -26,7 +26,7 @@
 
 /*
  * Is the rate below max? Only total.c writes it. A static key won't do: it is
- * patched place by place, and rngq_client_take(), with interrupts off, could go
+ * patched place by place, and rngq_client_await(), with interrupts off, could go
  * round for ever between two places that disagree, and hold up the patching.
  */
 extern bool rngq_total_limits;
