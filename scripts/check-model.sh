@@ -253,7 +253,7 @@ bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
 	/poll_wait(file/d
 	s/^\treturn events;/\tpoll_wait(file, \&client->wait, table);\n&/
 }' poll
-bug edge-not-armed client.c '/^static __always_inline u64 take(/,/^}/s/has_waiters(client)/0/' edge-own
+bug edge-not-armed client.c '/^static u64 take(/,/^}/s/has_waiters(client)/0/' edge-own
 bug short-read-says-nothing device.c '/if (delivered < wanted)/,+1d' edge
 bug given-back-unseen total.c '/^void __rngq_total_give_back/,/^}/s/schedule_deal();//' faulty
 bug given-back-twice turns.c 's/rngq_bucket_give_back(&turns->bucket, draw, bytes);/&&/' faulty

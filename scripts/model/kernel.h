@@ -288,9 +288,13 @@ void kobject_put(struct kobject *kobj);
 #define GFP_NOWAIT		0
 #define __GFP_NOWARN		0
 #define kzalloc(bytes, gfp)	new_client(bytes)
-/* Without a page the driver does without. */
-#define __get_free_page(gfp)	0
-#define free_page(page)		((void)(page))
+/* Without a large buffer the driver does without. */
+struct kmem_cache;
+#define kmem_cache_create_usercopy(name, bytes, align, flags, from, to, ctor) \
+	((void)(ctor), (struct kmem_cache *)name)
+#define kmem_cache_alloc(cache, gfp)	((void)(cache), NULL)
+#define kmem_cache_free(cache, buf)	((void)(buf))
+#define kmem_cache_destroy(cache)	((void)(cache))
 #define memzero_explicit(to, bytes)	memset(to, 0, bytes)
 
 void *new_client(size_t bytes);
@@ -343,10 +347,10 @@ struct kiocb {
 	int ki_flags;
 };
 
-/* A user's buffer of which the last @bad bytes are not mapped. */
+/* A user's buffer, of which the first @mapped bytes are. */
 struct iov_iter {
 	size_t count;
-	size_t bad;
+	size_t mapped;
 };
 
 typedef struct poll_table_struct {
@@ -384,6 +388,8 @@ struct miscdevice {
 #define misc_deregister(misc)	((void)(misc))
 #define get_random_bytes(to, bytes)	memset(to, 0, bytes)
 #define iov_iter_count(iter)	((iter)->count)
+#define iov_iter_truncate(iter, bytes)	((iter)->count = min((iter)->count, bytes))
+#define iov_iter_reexpand(iter, bytes)	((iter)->count = (bytes))
 
 int misc_register(struct miscdevice *misc);
 size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to);

@@ -337,9 +337,10 @@ int misc_register(struct miscdevice *misc)
 
 size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to)
 {
-	size_t good = min(bytes, to->count - to->bad);
+	size_t good = min(bytes, min(to->count, to->mapped));
 
 	to->count -= good;
+	to->mapped -= good;
 	current->delivered += good;
 	delivered_bytes += good;
 	if (good)
@@ -526,7 +527,7 @@ static int do_read(struct file *file, size_t bytes, enum model_call call)
 	};
 	struct iov_iter to = {
 		.count = bytes,
-		.bad = call == CALL_READ_FAULT ? (bytes + 1) / 2 : 0,
+		.mapped = call == CALL_READ_FAULT ? bytes / 2 : bytes,
 	};
 	ssize_t got = fops->read_iter(&iocb, &to);
 
