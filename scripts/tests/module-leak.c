@@ -147,6 +147,11 @@ static void run_round(void)
 
 int main(void)
 {
+	/*
+	 * KASAN keeps what was freed, so that slabs grow where it is at work. There it is
+	 * kmemleak that sees in the end what is lost, and one round is enough for it.
+	 */
+	const int rounds = rngq_slowness() == 1 ? ROUNDS : 0;
 	u64 clients = rngq_attr("stats/clients"), patience_ms = PATIENCE_MS;
 	unsigned int count = 0, leaking = 0;
 	struct opener witness;
@@ -160,7 +165,7 @@ int main(void)
 	opener_close(&witness, fd);
 
 	/* The first round is to warm up. */
-	for (int round = 0; round <= ROUNDS; round++) {
+	for (int round = 0; round <= rounds; round++) {
 		run_round();
 		rngq_sleep_ms(SETTLE_MS);
 		while (round && patience_ms && look_at_slabs(true, false, &count)) {
@@ -171,10 +176,11 @@ int main(void)
 	}
 	diag("waited %llu ms", PATIENCE_MS - patience_ms);
 	ok(count > 0, "there are slab caches to look at");
-	for (unsigned int i = 0; i < count; i++)
-		leaking += caches[i].rounds_grown == ROUNDS;
-	is_u64(leaking, 0, "no slab cache grows with %d openers, each time",
-	       4 * OPENERS);
+	for (unsigned int i = 0; rounds && i < count; i++)
+		leaking += caches[i].rounds_grown == rounds;
+	if (rounds)
+		is_u64(leaking, 0, "no slab cache grows with %d openers, each time",
+		       4 * OPENERS);
 
 	fd = opener_open(&witness);
 	is_ret(rngq_take(fd, 1), -EAGAIN, "a process that lives was not forgotten");
