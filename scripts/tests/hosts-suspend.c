@@ -7,7 +7,8 @@
  *
  * Without an argument processes are frozen and thawed, and nothing else: that
  * works where the root file system is on a device that does not survive more.
- * "freeze" is suspend to idle, "mem" suspend to RAM, until an alarm.
+ * "freeze" is suspend to idle, "mem" suspend to RAM: something outside must let
+ * the host sleep for 3 s each time, and wake it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,18 +26,37 @@
 
 #define POWER		"/sys/power/"
 #define TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
-#define ALARM		"/sys/class/rtc/rtc0/wakealarm"
-#define ALARM_S		"+3"	/* it may take a while to fall asleep */
+/* How long it stands still at least: its clock may know whole seconds only. */
+#define ASLEEP_MS	900
 
 static const char *state = "freeze";
 static bool only_processes = true;
 
-static u64 boottime_ns(void)
+static atomic_bool awake;
+
+static u64 boottime_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+	return (now.tv_sec * NSEC_PER_SEC + now.tv_nsec) / NSEC_PER_MSEC;
+}
+
+/* A thread that runs again and again: when it did last, and the longest pause. */
+static u64 ran_ms, pause_ms;
+
+static void *run_on(void *unused)
+{
+	u64 now_ms;
+
+	do {
+		rngq_sleep_ms(1);
+		now_ms = boottime_ms();
+		if (now_ms - ran_ms > pause_ms)
+			pause_ms = now_ms - ran_ms;
+		ran_ms = now_ms;
+	} while (!awake);
+	return unused;
 }
 
 static void restore(void)
@@ -60,25 +80,31 @@ static void prepare(void)
 		bail_out("the host knows suspend to RAM");
 }
 
-static int sleep_once(void)
+static void sleep_once(const char *name)
 {
-	u64 start_ns = boottime_ns(), monotonic_ns = rngq_now_ns();
-	int ret;
+	u64 boottime = boottime_ms(), monotonic = rngq_now_ms();
+	pthread_t thread;
 
-	if (!only_processes && rngq_write_file(ALARM, ALARM_S))
-		bail_out("an alarm can be set");
-	ret = rngq_write_file(POWER "state", state);
-	diag("away for %llu ms, of which %llu count", (boottime_ns() - start_ns) / NSEC_PER_MSEC,
-	     (rngq_now_ns() - monotonic_ns) / NSEC_PER_MSEC);
-	if (!only_processes)
-		rngq_write_file(ALARM, "0");
-	return ret;
+	awake = false;
+	pause_ms = 0;
+	ran_ms = boottime;
+	if (pthread_create(&thread, NULL, run_on, NULL))
+		bail_out("a thread can be started");
+	is_ret(rngq_write_file(POWER "state", state), 0, "%s", name);
+	awake = true;
+	pthread_join(thread, NULL);
+	boottime = boottime_ms() - boottime;
+	monotonic = rngq_now_ms() - monotonic;
+	diag("away for %llu ms, of which %llu count", boottime, monotonic);
+	is_between(pause_ms, ASLEEP_MS, boottime, "threads stand still meanwhile");
+	if (!strcmp(state, "mem"))
+		ok(boottime >= monotonic + ASLEEP_MS, "and so does the clock");
 }
 
 static void sleep_among(struct crowd *crowd)
 {
 	(void)crowd;
-	is_ret(sleep_once(), 0, "the host sleeps, and wakes");
+	sleep_once("the host sleeps, and wakes");
 }
 
 /* A read that sleeps through it notices nothing. */
@@ -89,7 +115,7 @@ static void test_sleeper(void)
 
 	rngq_drain(fd);
 	reader_start_asleep(&reader, fd, 10);
-	is_ret(sleep_once(), 0, "the host sleeps, and wakes, while a reader waits");
+	sleep_once("the host sleeps, and wakes, while a reader waits");
 	rngq_wait_asleep(reader.tid, SYS_read);
 	is_u64(reader.after_ns, 0, "which still waits");
 	is_u64(rngq_client(fd, "throttled"), 1, "all of that is one wait");
