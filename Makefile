@@ -18,7 +18,7 @@ udev_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-rngquota.rules
 modprobe_conf = $(DESTDIR)/etc/modprobe.d/rngquota.conf
 
 .PHONY: all help demo bench-fairness bench-cost kunit vmtest check check-debug \
-	check-kcsan check-model coverage lint install uninstall clean
+	check-kcsan check-model check-snapshot coverage lint install uninstall clean
 
 all:
 	$(need_kdir)@$(MAKE) -C $(kdir) M=$(CURDIR) modules
@@ -36,6 +36,7 @@ help:
 	@echo "make check-debug     all suites on a debug kernel, injected faults, races (DURATION=), garbage"
 	@echo "make check-kcsan     the races on a kernel that looks for data races (DURATION=)"
 	@echo "make check-model     all interleavings of clients that take turns, by spin"
+	@echo "make check-snapshot  machines that sleep, that are saved and restored, and what is in their memory"
 	@echo "make coverage        which lines of driver/ the tests reach, as HTML"
 	@echo "make install         module, udev rule and modprobe.d example (DESTDIR=)"
 	@echo "make uninstall       what install has put there"
@@ -46,6 +47,9 @@ demo bench-fairness bench-cost kunit lint check check-debug check-kcsan check-mo
 
 vmtest:
 	@scripts/vmtest.sh $(TESTS)
+
+check-snapshot:
+	@scripts/snapshottest.sh
 
 install: all
 	$(MAKE) -C $(kdir) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
