@@ -24,7 +24,7 @@ run() {
 	fi
 }
 
-for part in lint maketest kunit umltest vmtest; do
+for part in lint maketest kunit umltest vmtest snapshottest; do
 	run "$part"
 done
 # The races of check-debug, which no other kernel would notice.
