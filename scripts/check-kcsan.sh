@@ -28,9 +28,10 @@ sed 's/\r$//; s/^\[ *[0-9.]*\] //' "$log" | awk -v folder="$reports" '
 	/^==========/ { report = "" }
 	/^BUG: KCSAN: / { report = folder "/" ++reports }
 	report { print >report }'
-# The accesses of a report are ours if the module made them, or what it called.
+# A report is ours if the module, or what it called, made a plain access. What is
+# marked (READ_ONCE(), atomic) is as it should be: the other side is at fault.
 ours() {
-	awk '/ by (task|interrupt) / { frames = 0 }
+	awk '/ by (task|interrupt) / { frames = /\(marked/ ? 2 : 0 }
 		/^ .*\+0x/ && ++frames <= 2 && /\[rngquota\]/ { found = 1 }
 		END { exit !found }' "$1"
 }
