@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Edge-triggered epoll, and reads that are made in pieces: the driver's small
- * buffer first, then pages. Each read asks for just what there is, so that it
- * neither is short nor finds nothing, and empties the client with its last piece.
+ * Edge-triggered epoll, and reads through the driver's small buffer, a page, and
+ * several pages in turn. Each read asks for just what there is, so that it neither
+ * is short nor finds nothing, and empties the client with its last piece.
  */
 #define _GNU_SOURCE
 #include <sys/epoll.h>
@@ -33,7 +33,7 @@ static void test_each_refill(size_t rate_bytes)
 
 int main(void)
 {
-	static const size_t rates_bytes[] = { 256, 257, 600, 4096, 10000, 65536 };
+	static const size_t rates_bytes[] = { 256, 257, 600, 4096, 4097, 10000, 65536 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rates_bytes); i++)
 		test_each_refill(rates_bytes[i]);

@@ -301,7 +301,7 @@ static void test_refund_wakes(void)
 	if (pthread_create(&thread, NULL, read_slowly, &reading))
 		bail_out("a thread can be started");
 	slow_page_wait_touched(&reading.slow);
-	/* Through the small buffer it took 256 bytes; here goes the rest. */
+	/* What it has not taken yet, if it takes it in pieces. */
 	rngq_drain(fd);
 	is_ret(poll(&pollfd, 1, 0), 0, "while a copy waits the client is empty");
 	reader_start_asleep(&reader, fd, 100);

@@ -234,7 +234,7 @@ static void *read_slowly(void *argument)
 {
 	struct slow_read *reading = argument;
 
-	/* The first piece, of 256 bytes at the most, fits before the slow page. */
+	/* The beginning of the first piece fits before the slow page. */
 	reading->result = read(reading->fd, reading->slow.page - 256,
 			       256 + 2 * SLOW_PAGE_SIZE);
 	if (reading->result < 0)
@@ -243,9 +243,9 @@ static void *read_slowly(void *argument)
 }
 
 /*
- * A read is stopped after its second piece, of 4352 bytes then, and meanwhile
- * something happens. It is short in the end; so its edge-triggered reader will
- * wait for the edge.
+ * A read is stopped in its first piece, for which it has taken 4096 bytes, and
+ * meanwhile something happens. It is short in the end; so its edge-triggered
+ * reader will wait for the edge.
  */
 static ssize_t read_while(int fd, void (*meanwhile)(int fd, int other), int other)
 {
@@ -266,7 +266,7 @@ static ssize_t read_while(int fd, void (*meanwhile)(int fd, int other), int othe
 static void other_drains(int fd, int other)
 {
 	(void)fd;
-	is_u64(rngq_drain(other), 6000 - 4352, "(another takes the rest meanwhile)");
+	is_u64(rngq_drain(other), 6000 - 4096, "(another takes the rest meanwhile)");
 }
 
 /* No change of a quota, which might be an edge itself. */
@@ -299,7 +299,7 @@ static void test_short_read(void)
 	other = rngq_open_unlimited(O_NONBLOCK);
 	epoll = edge_on(fd);
 	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
-	is_ret(read_while(fd, other_drains, other), 4352,
+	is_ret(read_while(fd, other_drains, other), 4096,
 	       "a read that finds total/ empty on its way is short");
 	is_ret(edges(epoll, 50), 0, "(there is nothing now)");
 	rngq_set(PERIOD_MS, "total/period_ms");
