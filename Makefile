@@ -17,7 +17,10 @@ release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(kdir)/include/generat
 udev_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-rngquota.rules
 modprobe_conf = $(DESTDIR)/etc/modprobe.d/rngquota.conf
 
-.PHONY: all help demo bench-fairness bench-cost kunit vmtest check check-debug \
+# Parts of "make bench".
+benches = $(patsubst scripts/%.sh,%,$(wildcard scripts/bench-*.sh))
+
+.PHONY: all help demo bench $(benches) kunit vmtest check check-debug \
 	check-kcsan check-model check-snapshot coverage lint install uninstall clean
 
 all:
@@ -27,8 +30,8 @@ all:
 help:
 	@echo "make                 the module, for the running kernel or KDIR="
 	@echo "make demo            two real VMs, each with its own quota, and a picture of it"
-	@echo "make bench-fairness  who gets what when all together get too little"
-	@echo "make bench-cost      instructions a call, and two readers on two CPUs"
+	@echo "make bench           what it costs and delivers: a table, in half an hour"
+	@echo "make bench-PART      a part of that: $(patsubst bench-%,%,$(benches))"
 	@echo "make kunit           the KUnit suites, on User Mode Linux"
 	@echo "make vmtest          the system tests, on Debian's stock kernel in QEMU (TESTS=)"
 	@echo "make lint            checkpatch, sparse, W=1, kernel-doc, ABI page, shellcheck, codespell"
@@ -42,7 +45,7 @@ help:
 	@echo "make uninstall       what install has put there"
 	@echo "make clean           what make has built here"
 
-demo bench-fairness bench-cost kunit lint check check-debug check-kcsan check-model coverage:
+demo bench $(benches) kunit lint check check-debug check-kcsan check-model coverage:
 	@scripts/$@.sh
 
 vmtest:

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # bench-cost.sh [CHECKOUT...]: what /dev/rngquota costs beside /dev/urandom on
-# Debian's stock kernel, for the module of each CHECKOUT (this one if none is
-# given), and what changed between the first and the others:
+# Debian's stock kernel, as rows of bench.sh's table:
 #
 #  - instructions a call, which QEMU counts, so that the figures are exact;
 #  - two readers on two emulated CPUs against one, which is as exact as
 #    the machine is quiet.
+#
+# That is for the module of each CHECKOUT, this one if none is given; and from the
+# second on what changed against the first.
 
 . "$(dirname "$0")/bench/vm.sh"
 
@@ -17,28 +19,17 @@ for checkout; do
 		die "$checkout is not a checkout of rngquota"
 done
 build_benchmark cost
-results=$work/results
-mkdir "$results"
-count=0
+before=
 for checkout; do
-	count=$((count + 1))
 	say "counting instructions: $checkout"
-	run_vm "$checkout" cost instructions 600 -smp 1 \
-		-accel tcg,thread=single -icount shift=0,sleep=off
-	[ "$ended" = 0 ] || die "counting instructions failed: see above"
-	mv "$work/measured" "$results/$count-cost"
+	run_vm "$checkout" cost instructions 600 "${counting_instructions[@]}" >&2
+	mv "$work/measured" "$work/instructions"
 	say "two readers against one: $checkout"
-	undisturbed run_vm "$checkout" cost scaling 600 -smp 2 -accel tcg,thread=multi
-	[ "$ended" = 0 ] || die "measuring two readers failed: see above"
-	mv "$work/measured" "$results/$count-scaling"
-done
-count=0
-for checkout; do
-	count=$((count + 1))
-	echo
-	echo "$checkout, $(basename "$image")"
-	before=
-	[ "$count" = 1 ] || before=$results/1-cost
-	awk -v before="$before" -f "$top/scripts/bench/cost.awk" \
-		"$results/$count-cost" "$results/$count-scaling"
+	undisturbed run_vm "$checkout" cost scaling 600 -smp 2 -accel tcg,thread=multi >&2
+	awk -v before="$before" -v first="$1" -f "$top/scripts/bench/table.awk" \
+		-f "$top/scripts/bench/cost.awk" "$work/instructions" "$work/measured"
+	if [ -z "$before" ]; then
+		before=$work/before
+		mv "$work/instructions" "$before"
+	fi
 done

@@ -1,54 +1,70 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The tables of bench-cost.sh, from what bench/cost.c measured; "before" is the
-# file of another module to compare with.
+# The rows of bench-cost.sh, from what bench/cost.c measured; "before" is the file
+# of another module to compare with, which was measured for "first".
 
 function name(call) {
-	return call == "open" ? "open + close" : "read of " call
+	if (call == "open")
+		return "open + close"
+	if (call == "empty-read")
+		return "a non-blocking read that finds nothing"
+	if (call == "empty-poll")
+		return "a poll that finds nothing"
+	if (call >= 1048576)
+		return "a read of " call / 1048576 " MiB"
+	if (call >= 1024)
+		return "a read of " call / 1024 " KiB"
+	return "a read of " call " bytes"
 }
 
-# What the sorted "of" holds at the fraction "at".
-function quantile(of, count, at) {
-	return of[1 + int((count - 1) * at + 0.5)]
+function quota(source) {
+	return source == "limited" ? "quota 1 GiB/s" : "quota `max`"
 }
 
 # Instructions, with how far the repetitions' means are apart.
 $1 == "cost" {
 	call = $2
-	source = $3
 	if (!(call in seen))
 		calls[++ncalls] = call
 	seen[call]
-	median[call, source] = $4
+	sources[call] = sources[call] " " $3
+	median[call, $3] = $4
 	low = high = $5
 	for (i = 6; i <= NF; i++) {
 		low = $i < low ? $i : low
 		high = $i > high ? $i : high
 	}
 	spread = 100 * (high - low) / low
-	if (call != "open")
-		widest = spread > widest ? spread : widest
+	widest = call + 0 && spread > widest ? spread : widest
+	mean[call, $3] = (low + high) / 2
 }
 
 # How many times as fast two readers are together.
 $1 == "scaling" {
-	call = $2
-	source = $3
-	if (!((call, source) in rounds) && source == "urandom")
-		scaled[++nscaled] = call
-	factor[call, source, ++rounds[call, source]] = $5 / $4
+	if ($3 == "urandom" && !(($2, 1) in urandom))
+		scaled[++nscaled] = $2
+	if ($3 == "urandom")
+		urandom[$2, ++rounds[$2]] = $5 / $4
+	else
+		ours[$2, rounds[$2]] = $5 / $4
 }
 
-function show_factor(call, source,    i, j, n, x, of) {
-	n = rounds[call, source]
-	for (i = 1; i <= n; i++) {
-		x = factor[call, source, i]
-		for (j = i; j > 1 && of[j - 1] > x; j--)
-			of[j] = of[j - 1]
-		of[j] = x
-	}
-	printf "   %5.2f (%.2f ... %.2f)", quantile(of, n, 0.5), quantile(of, n, 0.25),
-		quantile(of, n, 0.75)
+function factor(what, size, round) {
+	if (what == "ours")
+		return ours[size, round]
+	if (what == "urandom")
+		return urandom[size, round]
+	return ours[size, round] / urandom[size, round]
+}
+
+# That of all rounds, as "median (quartile ... quartile)".
+function spread_of(what, size,    i, n, of) {
+	n = rounds[size]
+	for (i = 1; i <= n; i++)
+		insert(of, i, factor(what, size, i))
+	middle = quantile(of, n, 0.5)
+	return sprintf("%.3f (%.3f … %.3f)", middle, quantile(of, n, 0.25),
+		quantile(of, n, 0.75))
 }
 
 BEGIN {
@@ -56,39 +72,68 @@ BEGIN {
 		median_before[$2, $3] = $4
 }
 
-function show_change(call, source,    old, new) {
+function read_row(call, source,    ratio, most) {
+	ratio = median[call, source] / median[call, "urandom"]
+	most = call < 4096 ? 1.1 : 0.98
+	row(name(call) ", " quota(source),
+		sprintf("%d instructions, `/dev/urandom` %d: %.3f",
+			median[call, source], median[call, "urandom"], ratio),
+		call < 4096 ? "≤ 1.10, aim at 1.05" : "≤ 0.98",
+		ratio <= most ? "yes" : "no")
+}
+
+function empty_row(call,    most) {
+	most = median[32, "urandom"]
+	row(name(call), sprintf("%d instructions", median[call, "emptied"]),
+		"≤ " most ", a read of 32 bytes of `/dev/urandom`",
+		median[call, "emptied"] <= most ? "yes" : "no")
+}
+
+function open_row() {
+	row("open + close", sprintf("%d instructions (%d with what is left for later), " \
+		"an eventfd %d (%d), `/dev/urandom` %d (%d)",
+		median["open", "max"], mean["open", "max"],
+		median["open", "eventfd"], mean["open", "eventfd"],
+		median["open", "urandom"], mean["open", "urandom"]), "", "stated")
+}
+
+function scaling_row(size,    relative, factors) {
+	factors = spread_of("ours", size) " times one's, `/dev/urandom` " \
+		spread_of("urandom", size)
+	relative = spread_of("relative", size)
+	row("two readers on two CPUs, " size " bytes", factors ": " relative,
+		"≥ 0.97", middle >= 0.97 ? "yes" : "no")
+}
+
+function change_row(call, source,    old, new) {
 	old = median_before[call, source]
 	new = median[call, source]
-	printf " %9d %9d %+6d %+7.2f %%", old, new, new - old, 100 * (new - old) / old
+	if (source == "urandom" || source == "eventfd" || !old)
+		return
+	row(name(call) (source == "emptied" ? "" : ", " quota(source)) ", against " first,
+		sprintf("%d, was %d: %+d (%+.2f %%)", new, old, new - old,
+			100 * (new - old) / old), "", "stated")
 }
 
 END {
-	printf "\n  instructions a call        /dev/urandom   /dev/rngquota, max"
-	printf "   /dev/rngquota, limited\n"
 	for (c = 1; c <= ncalls; c++) {
 		call = calls[c]
-		printf "  %-24s %14d %11d %8.4f %14d %9.4f\n", name(call),
-			median[call, "urandom"],
-			median[call, "max"], median[call, "max"] / median[call, "urandom"],
-			median[call, "limited"], median[call, "limited"] / median[call, "urandom"]
-	}
-	printf "  (medians; the means of the reads differ between repetitions by %.2f %% or less)\n", widest
-	if (before) {
-		printf "\n  against the first     /dev/rngquota, max: before, now, change"
-		printf "      limited: before, now, change\n"
-		for (c = 1; c <= ncalls; c++) {
-			printf "  %-18s", name(calls[c])
-			show_change(calls[c], "max")
-			show_change(calls[c], "limited")
-			printf "\n"
+		if (call == "open") {
+			open_row()
+		} else if (call + 0) {
+			read_row(call, "max")
+			read_row(call, "limited")
+		} else {
+			empty_row(call)
 		}
 	}
-	printf "\n  two readers, of one        /dev/urandom   /dev/rngquota, max\n"
-	for (c = 1; c <= nscaled; c++) {
-		printf "  %-18s", name(scaled[c])
-		show_factor(scaled[c], "urandom")
-		show_factor(scaled[c], "max")
-		printf "\n"
+	for (c = 1; c <= nscaled; c++)
+		scaling_row(scaled[c])
+	for (c = 1; before && c <= ncalls; c++) {
+		n = split(sources[calls[c]], source, " ")
+		for (i = 1; i <= n; i++)
+			change_row(calls[c], source[i])
 	}
-	printf "  (medians and quartiles of %d rounds)\n", rounds[scaled[1], "urandom"]
+	printf "the means of the reads differ between repetitions by %.2f %% or less\n",
+		widest > "/dev/stderr"
 }

@@ -2,174 +2,204 @@
 /*
  * cost FILE instructions|scaling: what /dev/rngquota costs beside /dev/urandom.
  *
- * "instructions" is for a QEMU that counts them (-icount shift=0): there the time
- * stamp counter counts each instruction as one. A line in FILE for each call
- * and source, what one call took, over all repetitions and in each of them:
+ * "instructions" is for a QEMU that counts them (count.h). A line in FILE for
+ * each call and source, what one call took: the median of all
+ * repetitions' medians, and the mean of each:
  *
- *	cost CALL SOURCE MEDIAN MEAN-OF-A-REPETITION...
+ *	cost CALL SOURCE MEDIAN MEAN...
  *
- * The median does not see what happens beside the calls, like the clock's
- * ticks; the means do.
+ * A call is the size of a read, or
  *
- * "scaling" is for two CPUs in real time. A line for each call, source without
- * a limit, and round: how many calls a second one reader made, and how many two:
+ *	open		which closes as well
+ *	empty-read	a read that does not wait and finds nothing
+ *	empty-poll	the same for poll()
  *
- *	scaling CALL SOURCE ONE TWO
+ * "scaling" is for two CPUs in real time. A line for each size of reads, source
+ * without a limit, and round: how many calls a second one reader made, and how
+ * many two:
  *
- * A call is "open", which closes as well, or the size of a read.
+ *	scaling SIZE SOURCE ONE TWO
  */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
+#include "count.h"
 #include "rngq.h"
 
-#define MAX_BYTES	65536
+#define MAX_BYTES	(1 << 20)
 #define WARM_UP		20		/* calls that are not counted */
 
 /* For instructions. */
-#define REPETITIONS	7
+#define REPETITIONS	5
 #define CALLS		4000
 #define MAX_CALLS_BYTES	(1 << 20)	/* fewer calls if they read more */
 
 /* For scaling. */
-#define ROUNDS		31
+#define ROUNDS		61
 #define READERS		2
-#define ROUND_MS	200
-#define UNLIMITED	2	/* of the sources, the first */
+#define ROUND_MS	100
 
 struct source {
 	const char *name;
-	const char *path;
+	const char *path;	/* NULL: none */
 	const char *rate_bytes;	/* of the default quota, a second */
 };
 
-static const struct source sources[] = {
-	{ .name = "urandom", .path = "/dev/urandom" },
-	{ .name = "max", .path = RNGQ_DEV, .rate_bytes = "max" },
-	/* A limit that is never reached. */
-	{ .name = "limited", .path = RNGQ_DEV, .rate_bytes = "1099511627776" },
+static const struct source urandom = { .name = "urandom", .path = "/dev/urandom" };
+static const struct source unlimited = {
+	.name = "max", .path = RNGQ_DEV, .rate_bytes = "max",
 };
 
-/* 0: open and close. */
-static const size_t sizes[] = { 32, 64, 256, 4096, MAX_BYTES, 0 };
+/* 1 GiB a second: more than is ever read. */
+static const struct source limited = {
+	.name = "limited", .path = RNGQ_DEV, .rate_bytes = "1073741824",
+};
 
-static const size_t scaling_sizes[] = { 32, 4096 };
+static const struct source eventfds = { .name = "eventfd" };
+
+/* A client that has nothing left, and whose reads don't wait. */
+static const struct source emptied = { .name = "emptied" };
 
 static FILE *measured;
-
-static const char *call_name(size_t size)
-{
-	static char name[24];
-
-	snprintf(name, sizeof(name), "%zu", size);
-	return size ? name : "open";
-}
 
 static int open_source(const struct source *source)
 {
 	int fd;
 
+	if (source == &emptied) {
+		fd = rngq_open_quota(O_NONBLOCK, 1, HOUR_MS, 0);
+		rngq_drain(fd);
+		return fd;
+	}
 	if (source->rate_bytes && rngq_attr_write(source->rate_bytes, "default/rate_bytes"))
 		bail_out("the default quota can be set to %s", source->rate_bytes);
-	fd = open(source->path, O_RDONLY);
+	fd = source->path ? open(source->path, O_RDONLY) : eventfd(0, 0);
 	if (fd < 0)
-		bail_out("%s can be opened", source->path);
+		bail_out("%s can be opened", source->name);
 	return fd;
 }
 
-/* One call: a read of @size bytes from @fd, or open and close. */
-static void call(const struct source *source, int fd, size_t size)
-{
-	static char bytes[MAX_BYTES];
-	bool done;
-
-	if (size) {
-		done = read(fd, bytes, size) == (ssize_t)size;
-	} else {
-		fd = open(source->path, O_RDONLY);
-		done = fd >= 0 && !close(fd);
-	}
-	if (!done)
-		bail_out("%s gives what was asked for", source->path);
-}
-
-struct cost {
-	u64 each[REPETITIONS * CALLS];
-	size_t count;
-	double mean[REPETITIONS];
+/* What a call is about. */
+struct target {
+	const struct source *source;
+	int fd;
+	size_t size;
 };
 
-/* One repetition. */
-static void count_instructions(const struct source *source, size_t size,
-			       struct cost *cost, int repetition)
+static bool call_read(void *argument)
 {
-	size_t calls = size * CALLS > MAX_CALLS_BYTES ? MAX_CALLS_BYTES / size : CALLS;
-	int fd = open_source(source);
-	u64 sum = 0;
+	static char bytes[MAX_BYTES];
+	struct target *target = argument;
 
+	return read(target->fd, bytes, target->size) == (ssize_t)target->size;
+}
+
+static bool call_open(void *argument)
+{
+	struct target *target = argument;
+	int fd = target->source->path ? open(target->source->path, O_RDONLY) :
+		eventfd(0, 0);
+
+	return fd >= 0 && !close(fd);
+}
+
+static bool call_empty_read(void *argument)
+{
+	struct target *target = argument;
+	char byte;
+
+	return read(target->fd, &byte, 1) < 0 && errno == EAGAIN;
+}
+
+static bool call_empty_poll(void *argument)
+{
+	struct target *target = argument;
+	struct pollfd pollfd = { .fd = target->fd, .events = POLLIN };
+
+	return !poll(&pollfd, 1, 0);
+}
+
+#define MAX_SOURCES	3
+
+/* What is measured, of which sources, in turns. */
+static const struct measurement {
+	const char *call;
+	count_call make;
+	size_t size;
+	const struct source *sources[MAX_SOURCES];
+} measurements[] = {
+	{ "24", call_read, 24, { &urandom, &unlimited, &limited } },
+	{ "32", call_read, 32, { &urandom, &unlimited, &limited } },
+	{ "64", call_read, 64, { &urandom, &unlimited, &limited } },
+	{ "256", call_read, 256, { &urandom, &unlimited, &limited } },
+	{ "4096", call_read, 4096, { &urandom, &unlimited, &limited } },
+	{ "65536", call_read, 65536, { &urandom, &unlimited, &limited } },
+	{ "1048576", call_read, MAX_BYTES, { &urandom, &unlimited, &limited } },
+	{ "empty-read", call_empty_read, 0, { &emptied } },
+	{ "empty-poll", call_empty_poll, 0, { &emptied } },
+	{ "open", call_open, 0, { &urandom, &eventfds, &unlimited } },
+};
+
+static struct count measure_source(const struct measurement *m,
+				   const struct source *source)
+{
+	struct target target = { .source = source, .size = m->size };
+	size_t calls = m->size * CALLS > MAX_CALLS_BYTES ?
+		MAX_CALLS_BYTES / m->size : CALLS;
+	struct count count;
+
+	target.fd = open_source(source);
 	/* What is opened and closed shall be the process's only client. */
-	if (!size)
-		close(fd);
-	for (int i = 0; i < WARM_UP; i++)
-		call(source, fd, size);
-	for (size_t i = 0; i < calls; i++) {
-		u64 empty = __rdtsc();
-		u64 start = __rdtsc();
-		u64 took;
-
-		call(source, fd, size);
-		/* What it takes to look at the counter is not the call's. */
-		took = __rdtsc() - start - (start - empty);
-		cost->each[cost->count++] = took;
-		sum += took;
-	}
-	cost->mean[repetition] = (double)sum / calls;
-	if (size)
-		close(fd);
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-	const u64 *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static void show_cost(const struct source *source, size_t size, struct cost *cost)
-{
-	qsort(cost->each, cost->count, sizeof(cost->each[0]), compare_u64);
-	fprintf(measured, "cost %s %s %llu", call_name(size), source->name,
-		cost->each[cost->count / 2]);
-	for (int i = 0; i < REPETITIONS; i++)
-		fprintf(measured, " %.1f", cost->mean[i]);
-	fprintf(measured, "\n");
+	if (m->make == call_open)
+		close(target.fd);
+	count = count_calls(m->make, &target, calls < WARM_UP ? calls : WARM_UP,
+			    calls);
+	if (m->make != call_open)
+		close(target.fd);
+	return count;
 }
 
 static void measure_instructions(void)
 {
-	static struct cost costs[ARRAY_SIZE(sources)];
+	for (size_t k = 0; k < ARRAY_SIZE(measurements); k++) {
+		const struct measurement *m = &measurements[k];
+		u64 medians[MAX_SOURCES][REPETITIONS];
+		double means[MAX_SOURCES][REPETITIONS];
 
-	for (size_t k = 0; k < ARRAY_SIZE(sizes); k++) {
-		memset(costs, 0, sizeof(costs));
 		/* In turns, so that they meet the same conditions. */
 		for (int repetition = 0; repetition < REPETITIONS; repetition++)
-			for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
-				count_instructions(&sources[i], sizes[k], &costs[i],
-						   repetition);
-		for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
-			show_cost(&sources[i], sizes[k], &costs[i]);
+			for (int i = 0; i < MAX_SOURCES && m->sources[i]; i++) {
+				struct count count = measure_source(m, m->sources[i]);
+
+				medians[i][repetition] = count.median;
+				means[i][repetition] = count.mean;
+			}
+		for (int i = 0; i < MAX_SOURCES && m->sources[i]; i++) {
+			qsort(medians[i], REPETITIONS, sizeof(medians[i][0]), compare_u64);
+			fprintf(measured, "cost %s %s %llu", m->call,
+				m->sources[i]->name, medians[i][REPETITIONS / 2]);
+			for (int repetition = 0; repetition < REPETITIONS; repetition++)
+				fprintf(measured, " %.1f", means[i][repetition]);
+			fprintf(measured, "\n");
+		}
 	}
 }
+
+static const struct source *const scaling_sources[] = { &urandom, &unlimited };
+
+static const size_t scaling_sizes[] = { 32, 4096 };
 
 /* How many calls a reader made, on a cache line of its own. */
 struct reader {
@@ -189,15 +219,16 @@ static void pin(int cpu)
 static noreturn void read_on(const struct source *source, size_t size,
 			     struct reader *reader, int cpu)
 {
+	struct target target = { .source = source, .size = size };
 	u64 calls = 0;
-	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(cpu);
 	/* A process of its own, hence a client of its own, as good as the first. */
-	fd = open_source(source);
+	target.fd = open_source(source);
 	for (;;) {
-		call(source, fd, size);
+		if (!call_read(&target))
+			bail_out("%s gives what was asked for", source->name);
 		atomic_store_explicit(&reader->calls, ++calls, memory_order_relaxed);
 	}
 }
@@ -245,13 +276,14 @@ static void measure_scaling(void)
 		bail_out("there is memory to share");
 	for (int round = 0; round < ROUNDS; round++)
 		for (size_t k = 0; k < ARRAY_SIZE(scaling_sizes); k++)
-			for (int i = 0; i < UNLIMITED; i++) {
+			for (size_t i = 0; i < ARRAY_SIZE(scaling_sources); i++) {
+				const struct source *source = scaling_sources[i];
 				size_t size = scaling_sizes[k];
-				double one = throughput(&sources[i], size, readers, 1);
-				double two = throughput(&sources[i], size, readers, READERS);
+				double one = throughput(source, size, readers, 1);
+				double two = throughput(source, size, readers, READERS);
 
 				fprintf(measured, "scaling %zu %s %.0f %.0f\n", size,
-					sources[i].name, one, two);
+					source->name, one, two);
 			}
 }
 

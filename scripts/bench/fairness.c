@@ -20,7 +20,11 @@
  * nothing but the device. (Context switches would not do: a task that is woken
  * before it is off the CPU makes none.)
  *
- * The tables go to the standard output. FILE gets, to be drawn,
+ * The tables go to the standard output. FILE gets
+ *
+ *	row | WHAT | MEASURED | TO REACH | REACHED |
+ *
+ * for each figure, and to be drawn
  *
  *	client RATE KIND BYTES			for each greedy one
  *	crowd RATE ROW SERVED WOKEN		clients, all of them greedy
@@ -72,7 +76,7 @@ struct result {
 };
 
 static FILE *measured;
-static bool all_reached = true;
+static char scenario[100];
 
 /* The row of the time @at_ns; ROWS or more if it is in none that counts. */
 static u64 row_of(const struct result *result, u64 at_ns)
@@ -80,7 +84,7 @@ static u64 row_of(const struct result *result, u64 at_ns)
 	return at_ns < result->start_ns ? ROWS : (at_ns - result->start_ns) / PERIOD_NS;
 }
 
-/* One line of the table of figures. */
+/* One line of the table of figures, and of that of bench.sh. */
 __printf(4, 5)
 static void figure(bool reached, const char *what, const char *to_reach,
 		   const char *got, ...)
@@ -93,7 +97,8 @@ static void figure(bool reached, const char *what, const char *to_reach,
 	va_end(args);
 	printf("  %-40s %-24s %-22s %s\n", what, text, to_reach,
 	       reached ? "reached" : "NOT reached");
-	all_reached &= reached;
+	fprintf(measured, "row | %s: %s | %s | %s | %s |\n", scenario, what, text,
+		to_reach, reached ? "yes" : "no");
 }
 
 static void tracing(const char *file, const char *text)
@@ -294,8 +299,9 @@ static void test_all_greedy(struct result *result, u64 rate_bytes)
 	for (int i = 0; i < CLIENTS; i++)
 		crowd->members[i].kind = i < CLIENTS - SPINNING ?
 			kinds[i * 3 / (CLIENTS - SPINNING)] : CROWD_SPIN;
-	printf("\n%llu bytes / %llu ms; %d greedy clients, each asks for %d again and again:\n\n",
-	       total.rate_bytes, total.period_ms, CLIENTS, CROWD_MAX_ASKS);
+	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; %d greedy clients",
+		 total.rate_bytes, total.period_ms, CLIENTS);
+	printf("\n%s, each asks for %d again and again:\n\n", scenario, CROWD_MAX_ASKS);
 	run(crowd, result);
 	judge_greedy(crowd, result);
 	crowd_free(crowd);
@@ -377,9 +383,9 @@ static void test_one_greedy(struct result *result)
 		member->every_ms = MODEST_MIN_MS + i * MODEST_STEP_MS;
 	}
 	total.rate_bytes = RATE_BYTES;
-	printf("\n%llu bytes / %llu ms; 1 greedy client, %d modest that want ",
-	       total.rate_bytes, total.period_ms, CLIENTS - 1);
-	printf("%d every %d ... %d ms each:\n\n", MODEST_BYTES,
+	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; 1 greedy client, %d modest",
+		 total.rate_bytes, total.period_ms, CLIENTS - 1);
+	printf("\n%s that want %d every %d ... %d ms each:\n\n", scenario, MODEST_BYTES,
 	       MODEST_MIN_MS + MODEST_STEP_MS,
 	       MODEST_MIN_MS + (CLIENTS - 1) * MODEST_STEP_MS);
 	run(crowd, result);
@@ -406,5 +412,5 @@ int main(int argc, char **argv)
 	test_all_greedy(&result, RATE_BYTES);
 	test_all_greedy(&result, SCARCE_BYTES);
 	test_one_greedy(&result);
-	return all_reached ? EXIT_SUCCESS : EXIT_FAILURE;
+	return EXIT_SUCCESS;
 }

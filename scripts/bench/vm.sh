@@ -13,7 +13,7 @@ stock=$("$top/scripts/stock-kernel.sh" --headers)
 { read -r image; read -r kdir; } <<<"$stock"
 
 work=$(mktemp -d)
-vm='' undisturbed=''
+vm='' favour=()
 end_vm() {
 	[ -z "$vm" ] || kill "$vm" 2>/dev/null || :
 	wait
@@ -22,35 +22,43 @@ end_vm() {
 trap end_vm EXIT
 trap 'exit 130' INT TERM HUP
 
-# build_benchmark NAME: make $work/NAME of bench/NAME.c and what the system
-# tests share. Static, since there is no C library in the VM.
+# build_benchmark NAME: make $work/NAME of bench/NAME.c and what the benchmarks
+# and the system tests share. Static, since there is no C library in the VM.
 build_benchmark() {
-	local tests=$top/scripts/tests
+	local bench=$top/scripts/bench tests=$top/scripts/tests
 
 	gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -static -pthread -I"$tests" \
-		-o "$work/$1" "$top/scripts/bench/$1.c" "$tests"/{crowd,rngq,tap}.c -luring ||
+		-o "$work/$1" "$bench/$1.c" "$bench/count.c" \
+		"$tests"/{crowd,rngq,tap}.c -luring ||
 		die "the benchmark did not build"
 }
 
-# undisturbed COMMAND...: run it when no other script has a VM, and give its VM
-# the CPUs before all else that this machine does, if we may.
+# What has QEMU count instructions, and time pass with them alone (bench/count.h):
+# a machine that has nothing to do comes to its next timer at once.
+# shellcheck disable=SC2034 # for the scripts that source this
+counting_instructions=(-smp 1 -accel "tcg,thread=single" -icount "shift=0,sleep=off")
+
+# undisturbed COMMAND...: run it when no other script has a VM, and have it start
+# its VM with "${favour[@]}": before all else that this machine does, if we may.
 undisturbed() {
 	locked vmtest
-	undisturbed=yes
+	# shellcheck disable=SC2016 # for the inner shell
+	favour=(setsid bash -c '
+		{ renice -n -20 $$ && echo -20 >/proc/$$/autogroup; } >/dev/null 2>&1
+		exec "$@"
+	' -)
 	"$@"
-	undisturbed=
+	favour=()
 	# shellcheck disable=SC2154 # locked() has set it
 	exec {lock_fd}>&-
 }
 
 # run_vm CHECKOUT NAME ARGUMENTS SECONDS QEMU-ARGUMENT...: boot, load the module
 # of CHECKOUT, and run $work/NAME there with ARGUMENTS (commas between them).
-# What it says goes to the standard output, what it measured to $work/measured,
-# and $ended is its exit status. A VM that does not come to its end within
-# SECONDS is the end of the script.
+# What it says goes to the standard output, what it measured to $work/measured. If
+# it fails or does not come to its end within SECONDS, that is the script's end.
 run_vm() {
 	local checkout=$1 name=$2 arguments=$3 seconds=$4 module
-	local start=(timeout -k 5 "$4")
 
 	shift 4
 	module=$("$checkout/scripts/build-module.sh" "$kdir")
@@ -59,13 +67,9 @@ run_vm() {
 	cp "$module/rngquota.ko" "$work/initramfs.root/"
 	cp "$work/$name" "$work/initramfs.root/benchmark"
 	initramfs "$work/initramfs" "$image" "$top/scripts/bench/init"
-	# shellcheck disable=SC2016 # for the inner shell
-	[ -z "$undisturbed" ] || start=(setsid bash -c '
-		{ renice -n -20 $$ && echo -20 >/proc/$$/autogroup; } >/dev/null 2>&1
-		exec "$@"
-	' - "${start[@]}")
 	# Mitigations would make every system call flush the emulated TLB.
-	"${start[@]}" qemu-system-x86_64 "$@" -cpu max,la57=off -m 512M \
+	"${favour[@]}" timeout -k 5 "$seconds" \
+		qemu-system-x86_64 -cpu max,la57=off -m 512M "$@" \
 		-nodefaults -display none -no-reboot -no-user-config \
 		-kernel "$(echo "$image"/boot/vmlinuz-*)" -initrd "$work/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic mitigations=off arguments=$arguments" \
@@ -80,4 +84,5 @@ run_vm() {
 		tail -n 20 "$work/console" >&2
 		die "the VM did not come to its end: it crashed or took more than $seconds s"
 	fi
+	[ "$ended" = 0 ] || die "the benchmark failed: see above"
 }

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench-delivery.sh: what a greedy reader gets of what it is allowed, on Debian's
+# stock kernel in a QEMU that counts instructions; and how late after a refill one
+# is back that waited for it, on User Mode Linux and there. Rows of bench.sh's table.
+
+. "$(dirname "$0")/bench/vm.sh"
+
+# run_uml NAME SECONDS: boot User Mode Linux with the module and run $work/NAME;
+# what it prints goes to $work/tap. It comes before all else that this machine does,
+# if it may, and even at once: it waits most of the time.
+run_uml() {
+	local first=(chrt --fifo 50)
+
+	"${first[@]}" true 2>/dev/null || first=()
+	cp "$module/rngquota.ko" "$work/"
+	rm -f "$work/tap"
+	# In a process group of its own, which timeout ends as a whole: this
+	# kernel's processes are processes here.
+	TMPDIR=$work "${first[@]}" timeout -k 2 "$2" "$tree/linux" mem=512M \
+		root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
+		con=null con0=null,fd:1 quiet "init=$top/scripts/uml/init" \
+		"work=$work" "program=$1" </dev/null >"$work/console" 2>&1 &
+	vm=$!
+	wait "$vm" || :
+	vm=
+	if ! grep -qsx '# exit code 0' "$work/tap"; then
+		tail -n 20 "$work/console" "$work/tap" >&2 || :
+		die "the benchmark failed on User Mode Linux, or took more than $2 s"
+	fi
+}
+
+tree=$("$top/scripts/uml-kernel.sh")
+module=$("$top/scripts/build-module.sh" "$tree" ARCH=um)
+build_benchmark delivery
+build_benchmark lateness
+say "greedy readers in periods of 1 ms ... 5 s"
+run_vm "$top" delivery '' 300 "${counting_instructions[@]}" >&2
+mv "$work/measured" "$work/delivered"
+say "lateness, counted in instructions"
+run_vm "$top" lateness '' 300 "${counting_instructions[@]}" >&2
+say "lateness on User Mode Linux; this takes a minute"
+run_uml lateness 180
+awk -f "$top/scripts/bench/table.awk" -f "$top/scripts/bench/delivery.awk" \
+	on="User Mode Linux" "$work/tap" on= "$work/measured" "$work/delivered"

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench.sh [PART...]: run the benchmarks one after the other (bench-PART.sh, all if
+# none is named), print one table of what they measured beside what was to be
+# reached, and if all of them ran, write it into Documentation/performance.md
+# around what bench/performance.in says, and the pictures beside it. All of them
+# take less than half an hour.
+#
+# A part prints rows of the table on its standard output and nothing else:
+#
+#	| what | measured | to reach | yes, no or stated |
+#
+# A missed figure is no failure; a part that fails or has no row is one.
+
+. "$(dirname "$0")/lib.sh"
+
+all=(cost clients delivery qemu boot periods fairness)
+[ $# -gt 0 ] && parts=("$@") || parts=("${all[@]}")
+document=$top/Documentation/performance.md
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+
+# run PART: print its rows, and keep them.
+run() {
+	local script=$top/scripts/bench-$1.sh arguments=()
+
+	case $1 in
+	boot | periods | fairness) arguments=("$work/$1.svg") ;;
+	esac
+	say "bench: $1"
+	"$script" "${arguments[@]}" | tee "$work/rows" &&
+		[ -s "$work/rows" ] &&
+		! grep -qvE '^\|( [^|]* \|){3} (yes|no|stated) \|$' "$work/rows" &&
+		cat "$work/rows" >>"$work/table"
+}
+
+count() {
+	grep -cE "\| ($1) \|\$" "$work/table" || :
+}
+
+# What stands above the table: where this was.
+describe_machine() {
+	local cpu qemu image
+
+	cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+	qemu=$(qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version //p')
+	image=$("$top/scripts/stock-kernel.sh")
+	echo "| | |"
+	echo "|---|---|"
+	echo "| command | \`make bench\` |"
+	echo "| kernel | Debian's linux-image-$(basename "$image" | tr '_' ' '), without mitigations; User Mode Linux from $(basename "$("$top/scripts/kernel-source.sh")") |"
+	echo "| machine | $cpu, $(nproc) CPUs; the kernels' PCs are emulated (TCG) by QEMU $qemu |"
+}
+
+printf '%s\n' '| what | measured | to reach | reached |' '|---|---|---|---|' |
+	tee "$work/table"
+failed=()
+for part in "${parts[@]}"; do
+	run "$part" || failed+=("$part")
+done
+
+if [ ${#failed[@]} = 0 ] && [ "${parts[*]}" = "${all[*]}" ]; then
+	describe_machine >"$work/machine"
+	sed -e "/^@machine@\$/{r $work/machine" -e 'd}' \
+		-e "/^@table@\$/{r $work/table" -e 'd}' \
+		"$top/scripts/bench/performance.in" >"$work/document"
+	cp "$work/document" "$document"
+	cp "$work"/*.svg "$top/Documentation/"
+	say "written to $document"
+fi
+echo "bench: $(count 'yes|no|stated') rows, $(count yes) reached, $(count no) missed, $(count stated) stated"
+[ ${#failed[@]} = 0 ] || die "these failed: ${failed[*]}; see above"

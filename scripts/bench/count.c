@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdlib.h>
+#include <x86intrin.h>
+
+#include "count.h"
+
+int compare_u64(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static bool do_nothing(void *argument)
+{
+	(void)argument;
+	return true;
+}
+
+struct count count_calls(count_call call, void *argument, size_t warm_up,
+			 size_t calls)
+{
+	/* Called just as the call is, however clever the compiler. */
+	volatile count_call nothing = do_nothing, something = call;
+	u64 *each = calloc(calls, sizeof(*each)), sum = 0;
+	struct count count;
+
+	if (!each)
+		bail_out("there is memory for %zu numbers", calls);
+	for (size_t i = 0; i < warm_up; i++)
+		if (!call(argument))
+			bail_out("a call does what it should");
+	for (size_t i = 0; i < calls; i++) {
+		u64 start = __rdtsc(), between, end;
+		bool done;
+
+		nothing(argument);
+		between = __rdtsc();
+		done = something(argument);
+		end = __rdtsc();
+		if (!done)
+			bail_out("a call does what it should");
+		/* What calling and looking take is not the call's. */
+		each[i] = end - between - (between - start);
+		sum += each[i];
+	}
+	qsort(each, calls, sizeof(*each), compare_u64);
+	count.median = each[calls / 2];
+	count.mean = (double)sum / calls;
+	free(each);
+	return count;
+}
