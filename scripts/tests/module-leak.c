@@ -151,7 +151,7 @@ int main(void)
 	 * KASAN keeps what was freed, so that slabs grow where it is at work. There it is
 	 * kmemleak that sees in the end what is lost, and one round is enough for it.
 	 */
-	const int rounds = rngq_slowness() == 1 ? ROUNDS : 0;
+	const unsigned int rounds = rngq_slowness() == 1 ? ROUNDS : 0;
 	u64 clients = rngq_attr("stats/clients"), patience_ms = PATIENCE_MS;
 	unsigned int count = 0, leaking = 0;
 	struct opener witness;
@@ -165,7 +165,7 @@ int main(void)
 	opener_close(&witness, fd);
 
 	/* The first round is to warm up. */
-	for (int round = 0; round <= rounds; round++) {
+	for (unsigned int round = 0; round <= rounds; round++) {
 		run_round();
 		rngq_sleep_ms(SETTLE_MS);
 		while (round && patience_ms && look_at_slabs(true, false, &count)) {
