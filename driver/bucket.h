@@ -63,7 +63,7 @@
  * @beat_ns:		where a period ends that is begun before then, on the
  *			beat; 0 if there is no beat to keep
  * @refills:		counts refills, and changes of the quota
- * @takes:		counts takes
+ * @takes:		counts takes of at least a byte
  * @awaited:		somebody waits for the next refill
  */
 struct rngq_bucket {
@@ -162,19 +162,25 @@ static inline u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes,
 	rngq_bucket_refill(bucket, now_ns);
 
 	draw->refills = bucket->refills;
-	draw->takes = ++bucket->takes;
+	draw->takes = bucket->takes;
 	draw->credit_bytes = 0;
 	draw->level_bytes = 0;
-	if (bucket->rate_bytes == RNGQ_MAX)
+	if (bucket->rate_bytes == RNGQ_MAX) {
+		draw->takes = ++bucket->takes;
 		return want_bytes;
+	}
 
 	credit_bytes = min(want_bytes, bucket->credit_bytes);
 	level_bytes = min(want_bytes - credit_bytes, bucket->level_bytes);
+	/* Who finds nothing is in the way of nobody who gives back. */
+	if (!credit_bytes && !level_bytes)
+		return 0;
 	if (level_bytes && rngq_bucket_is_full(bucket))
 		bucket->refill_ns = now_ns < bucket->beat_ns ?
 			bucket->beat_ns : now_ns + bucket->period_ns;
 	bucket->credit_bytes -= credit_bytes;
 	bucket->level_bytes -= level_bytes;
+	draw->takes = ++bucket->takes;
 	draw->credit_bytes = credit_bytes;
 	draw->level_bytes = level_bytes;
 	return credit_bytes + level_bytes;

@@ -333,9 +333,8 @@ size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 	u64 now_ns = 0;
 
 	spin_lock_irq(&client->wait.lock);
-	if (likely(READ_ONCE(rngq_crng_seen_ready) &&
-		   !READ_ONCE(rngq_total_limits) &&
-		   !is_throttled(client) && !has_waiters(client))) {
+	if (rngq_crng_ready() && !rngq_total_is_limited() &&
+	    likely(!is_throttled(client) && !has_waiters(client))) {
 		/* Without a limit it has no clock, and needs none. */
 		if (bucket->rate_bytes != RNGQ_MAX) {
 			now_ns = ktime_get_ns();
@@ -351,7 +350,7 @@ size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 }
 
 /**
- * rngq_client_await() - take the first bytes of a read as soon as there are some
+ * rngq_client_await() - take the first bytes of a read, when there are some
  * @client: the client
  * @want_bytes: how many at the most, at least 1
  * @nowait: don't sleep

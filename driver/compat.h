@@ -11,7 +11,7 @@
 #include <linux/hrtimer.h>
 #include <linux/version.h>
 
-/* Newer ones leave such a variable as it is; here it is set to zero. */
+/* Where it is not known the compiler may set such a variable first: slower. */
 #ifndef __uninitialized
 #define __uninitialized
 #endif

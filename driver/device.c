@@ -29,17 +29,19 @@
 #define SMALL_READ_BYTES	256
 /* The usual reads are no longer: half a block of the generator. */
 #define TINY_READ_BYTES		32
+/* All others go through buffers of this size. */
+#define LARGE_READ_BYTES	4096
 
 /*
- * For the others, of a page each. In the cache they are all zeros: made so, and
- * wiped after use. What the kernel zeroes at each allocation, to be safe, would
- * cost a short read more than its bytes.
+ * These buffers. In the cache they are all zeros: made so, and wiped after use.
+ * Pages, which the kernel may zero at each allocation to be safe, would cost a
+ * short read more than its bytes.
  */
 static struct kmem_cache *large_buffers;
 
 static void zero_buffer(void *buf)
 {
-	memset(buf, 0, PAGE_SIZE);
+	memset(buf, 0, LARGE_READ_BYTES);
 }
 
 static int rngq_open(struct inode *inode, struct file *file)
@@ -126,15 +128,15 @@ static __always_inline size_t deliver(struct iov_iter *to, size_t bytes,
 
 /*
  * A read that is not small, or takes more than one turn: @bytes were @taken
- * first, of @asked. Without a large buffer it takes more rounds by way of @small,
- * and works the same.
+ * first, of @asked. Without a large buffer it takes more rounds by way of
+ * @small, and works the same.
  */
 static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
 			       struct rngq_taken *taken, size_t bytes,
 			       size_t asked, u8 *small)
 {
 	u8 *large = kmem_cache_alloc(large_buffers, GFP_NOWAIT | __GFP_NOWARN);
-	size_t size = large ? PAGE_SIZE : SMALL_READ_BYTES;
+	size_t size = large ? LARGE_READ_BYTES : SMALL_READ_BYTES;
 	u8 *buf = large ?: small;
 	size_t delivered = 0;
 
@@ -160,7 +162,8 @@ static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
 			break;
 		cond_resched();
 		bytes = rngq_client_take_more(client,
-					      min(asked - delivered, PAGE_SIZE),
+					      min_t(size_t, asked - delivered,
+						    LARGE_READ_BYTES),
 					      taken);
 	} while (bytes);
 
@@ -178,17 +181,18 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	size_t wanted = iov_iter_count(to);
 	size_t delivered;
 	size_t asked;
+	size_t first;
 	ssize_t bytes;
 	u64 available;
 
 	if (!wanted)
 		return 0;
 
-	bytes = rngq_client_take(client, min(wanted, PAGE_SIZE), &taken,
-				 &available);
+	first = min_t(size_t, wanted, LARGE_READ_BYTES);
+	bytes = rngq_client_take(client, first, &taken, &available);
 	if (unlikely(!bytes))
-		bytes = rngq_client_await(client, min(wanted, PAGE_SIZE),
-					  is_nowait(iocb), &taken, &available);
+		bytes = rngq_client_await(client, first, is_nowait(iocb),
+					  &taken, &available);
 	if (bytes < 0)
 		return bytes;
 	/* However long it takes: no refill in between makes this read longer. */
@@ -284,8 +288,9 @@ int rngq_device_register(void)
 {
 	int err;
 
-	large_buffers = kmem_cache_create_usercopy("rngquota", PAGE_SIZE, 0, 0,
-						   0, PAGE_SIZE, zero_buffer);
+	large_buffers = kmem_cache_create_usercopy("rngquota", LARGE_READ_BYTES,
+						   0, 0, 0, LARGE_READ_BYTES,
+						   zero_buffer);
 	if (!large_buffers)
 		return -ENOMEM;
 

@@ -4,7 +4,7 @@
  *
  * open() makes a client and the last close() ends it; in between the file's
  * private_data is the client, and all that is here is to move bytes. They are
- * taken from the client before they are made, a buffer at a time, and what
+ * taken from the client before they are made, some at a time, and what
  * could not be delivered goes back; so nothing is ever held that a signal
  * could lose. Buffers are wiped before a read returns.
  */

@@ -26,8 +26,8 @@
 
 /*
  * Is the rate below max? Only total.c writes it. A static key won't do: it is
- * patched place by place, and rngq_client_await(), with interrupts off, could go
- * round for ever between two places that disagree, and hold up the patching.
+ * patched place by place, and rngq_client_await(), with interrupts off, could
+ * go round for ever between two places that disagree, and hold up the patching.
  */
 extern bool rngq_total_limits;
 
@@ -43,6 +43,17 @@ u64 __rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes);
 
 /**
+ * rngq_total_is_limited() - does the host's bucket have a limit?
+ *
+ * Context: The client's lock is held, for an answer that holds until it is dropped.
+ * Return: Whether it has.
+ */
+static inline bool rngq_total_is_limited(void)
+{
+	return unlikely(READ_ONCE(rngq_total_limits));
+}
+
+/**
  * rngq_total_available() - how much of some bytes the host lets a client take
  * @turn: the client's place
  * @own_bytes: what its own bucket lets it take
@@ -52,7 +63,7 @@ void __rngq_total_give_back(const struct rngq_draw *draw, u64 bytes);
  */
 static inline u64 rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
 {
-	if (unlikely(READ_ONCE(rngq_total_limits)) && own_bytes)
+	if (rngq_total_is_limited() && own_bytes)
 		return __rngq_total_available(turn, own_bytes, false);
 	return own_bytes;
 }
@@ -68,7 +79,7 @@ static inline u64 rngq_total_available(struct rngq_turn *turn, u64 own_bytes)
  */
 static inline u64 rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 {
-	if (unlikely(READ_ONCE(rngq_total_limits)) && own_bytes)
+	if (rngq_total_is_limited() && own_bytes)
 		return __rngq_total_available(turn, own_bytes, true);
 	return own_bytes;
 }
@@ -85,7 +96,7 @@ static inline u64 rngq_total_line_up(struct rngq_turn *turn, u64 own_bytes)
 static inline u64 rngq_total_take(struct rngq_turn *turn, u64 want_bytes,
 				  struct rngq_draw *draw)
 {
-	if (unlikely(READ_ONCE(rngq_total_limits)))
+	if (rngq_total_is_limited())
 		return __rngq_total_take(turn, want_bytes, draw);
 	draw->level_bytes = 0;
 	return want_bytes;
@@ -112,7 +123,7 @@ static inline void rngq_total_give_back(const struct rngq_draw *draw, u64 bytes)
  */
 static inline void rngq_total_withdraw(struct rngq_turn *turn)
 {
-	if (unlikely(READ_ONCE(rngq_total_limits)))
+	if (rngq_total_is_limited())
 		__rngq_total_withdraw(turn);
 }
 

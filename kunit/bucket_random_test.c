@@ -203,7 +203,7 @@ static void step_take(struct kunit *test, struct walk *walk)
 	taken = rngq_bucket_take(&walk->bucket, want, walk->now_ns, &draw);
 	KUNIT_ASSERT_EQ(test, taken, model_take(walk, want));
 	for (i = 0; i < NR_PENDING; i++)
-		walk->pending[i].take_since = true;
+		walk->pending[i].take_since |= taken > 0;
 
 	if (walk->logged == LOG_SIZE)
 		check_promise(test, walk);

@@ -494,6 +494,21 @@ static void giving_back_what_was_taken_last_outlives_refills(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->bucket.refill_ns, RNGQ_NEVER);
 }
 
+/* Who finds nothing has taken nothing: all is as if it had not asked. */
+static void finding_nothing_is_no_take(struct kunit *test)
+{
+	struct scene *s = new_scene(test, 10, 1000, 90, 0);
+	struct rngq_draw stuck;
+
+	KUNIT_EXPECT_EQ(test, take(s, 100), 100ULL);
+	stuck = s->draw;
+	KUNIT_EXPECT_EQ(test, take(s, 1), 0ULL);
+	s->now_ns += 2 * SEC;
+	rngq_bucket_refill(&s->bucket, s->now_ns);
+	rngq_bucket_give_back(&s->bucket, &stuck, 100);
+	KUNIT_EXPECT_EQ(test, available(s), 100ULL);
+}
+
 static void credit_comes_back_whenever(struct kunit *test)
 {
 	struct scene *s = new_scene(test, 10, 1000, 0, 4);
@@ -707,6 +722,7 @@ static struct kunit_case bucket_cases[] = {
 	KUNIT_CASE(delivered_bytes_are_of_the_credit_first),
 	KUNIT_CASE(giving_back_after_a_refill_brings_nothing),
 	KUNIT_CASE(giving_back_what_was_taken_last_outlives_refills),
+	KUNIT_CASE(finding_nothing_is_no_take),
 	KUNIT_CASE(credit_comes_back_whenever),
 	KUNIT_CASE(giving_back_ends_the_wait_and_its_beat),
 	KUNIT_CASE(giving_back_more_than_fits_fills),

@@ -29,7 +29,8 @@ sed 's/\r$//; s/^\[ *[0-9.]*\] //' "$log" | awk -v folder="$reports" '
 	/^BUG: KCSAN: / { report = folder "/" ++reports }
 	report { print >report }'
 # A report is ours if the module, or what it called, made a plain access. What is
-# marked (READ_ONCE(), atomic) is as it should be: the other side is at fault.
+# marked (READ_ONCE(), atomic) is as it should be: the other side is at fault. One
+# that a function of the kernel made deeper down is taken for the kernel's.
 ours() {
 	awk '/ by (task|interrupt) / { frames = /\(marked/ ? 2 : 0 }
 		/^ .*\+0x/ && ++frames <= 2 && /\[rngquota\]/ { found = 1 }

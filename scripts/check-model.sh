@@ -253,6 +253,8 @@ bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
 	/poll_wait(file/d
 	s/^\treturn events;/\tpoll_wait(file, \&client->wait, table);\n&/
 }' poll
+bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-own
+bug short-way-past-total client.c 's/ && !rngq_total_is_limited() &&/ \&\&/' turns
 bug edge-not-armed client.c '/^static u64 take(/,/^}/s/has_waiters(client)/0/' edge-own
 bug short-read-says-nothing device.c '/if (delivered < wanted)/,+1d' edge
 bug given-back-unseen total.c '/^void __rngq_total_give_back/,/^}/s/schedule_deal();//' faulty

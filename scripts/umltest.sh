@@ -47,7 +47,7 @@ boot() {
 	wait "$uml" || :
 	uml=
 
-	[ ! -d "$work/coverage" ] || mv "$work/coverage" "$COVERAGE/uml${*:+-$*}"
+	[ ! -d "$work/coverage" ] || mv -T "$work/coverage" "$COVERAGE/uml${*:+-$*}"
 	touch "$work/tap" "$work/log"
 	ok=$(grep -c '^ok ' "$work/tap") || :
 	not_ok=$(grep -c '^not ok ' "$work/tap") || :

@@ -127,7 +127,7 @@ wait "$show_pid"
 
 cp "$work/out/prove" "$log.log"
 cp "$work/console" "$log-console.log"
-[ ! -d "$work/out/coverage" ] || mv "$work/out/coverage" "$COVERAGE/vm"
+[ ! -d "$work/out/coverage" ] || mv -T "$work/out/coverage" "$COVERAGE/vm"
 passed=$(grep -c '^ok [0-9]' "$log.log") || :
 failed=$(grep -cE '^not ok |\(Wstat: .* Failed: 0\)' "$log.log") || :
 verdict=$(cat "$work/out/verdict" 2>/dev/null) || :

@@ -25,15 +25,16 @@
 #include "../tests/hosts.h"
 #include "../tests/rngq.h"
 
-#define SMALL_BYTES	256		/* goes through a buffer on the stack, */
+#define TINY_BYTES	32		/* go through a buffer on the stack, which */
+#define SMALL_BYTES	256		/* is wiped in two ways, */
 #define SMALL_READS	16		/* on a stack that begins elsewhere each time */
-#define PAGE_BYTES	4096		/* and more than that through a page */
-#define LARGE_BYTES	(SMALL_BYTES + PAGE_BYTES)
-#define ROOM_BYTES	(SMALL_BYTES + 1000)
+#define PAGE_BYTES	4096		/* and these through a large one */
+#define ROOM_BYTES	1000
 #define PROOF_BYTES	32
 
 static int fd;
-static char large[LARGE_BYTES], small[SMALL_READS][SMALL_BYTES], kept[SMALL_BYTES];
+static char large[PAGE_BYTES], small[SMALL_READS][SMALL_BYTES];
+static char tiny[SMALL_READS][TINY_BYTES], kept[SMALL_BYTES];
 static char *bad_page;			/* a page with room lies before it */
 
 /*
@@ -68,16 +69,20 @@ static void do_read(char *where, size_t size, ssize_t expected)
 
 static void deliver(void)
 {
-	do_read(large, LARGE_BYTES, LARGE_BYTES);
-	for (int i = 0; i < SMALL_READS; i++)
+	do_read(large, PAGE_BYTES, PAGE_BYTES);
+	for (int i = 0; i < SMALL_READS; i++) {
 		do_read(small[i], SMALL_BYTES, SMALL_BYTES);
+		do_read(tiny[i], TINY_BYTES, TINY_BYTES);
+	}
 }
 
 static void fault(void)
 {
-	do_read(bad_page - ROOM_BYTES, LARGE_BYTES, ROOM_BYTES);
-	for (int i = 0; i < SMALL_READS; i++)
+	do_read(bad_page - ROOM_BYTES, PAGE_BYTES, ROOM_BYTES);
+	for (int i = 0; i < SMALL_READS; i++) {
 		do_read(bad_page, SMALL_BYTES, -1);
+		do_read(bad_page, TINY_BYTES, -1);
+	}
 }
 
 static void keep(void)
@@ -154,8 +159,10 @@ int main(void)
 			prove();
 			tell(large, sizeof(large));
 			tell(*small, sizeof(small));
+			tell(*tiny, sizeof(tiny));
 			explicit_bzero(large, sizeof(large));
 			explicit_bzero(small, sizeof(small));
+			explicit_bzero(tiny, sizeof(tiny));
 			break;
 		case 'f':
 			let_do(fault);

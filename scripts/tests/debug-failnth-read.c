@@ -20,7 +20,7 @@
 #include "failnth.h"
 #include "rngq.h"
 
-/* Enough that a read goes through the stack first, then through pages. */
+/* Enough that a read takes several turns, through a large buffer if there is one. */
 #define LARGE		20000
 #define PERIOD_MS	100
 #define WAITED_BYTES	16

@@ -284,7 +284,6 @@ static void test_refill_during_copy(void)
 	close(fd);
 }
 
-/* Only a deadly signal surely ends a copy that waits. */
 /*
  * The copy of a read that took all fails at last. What it gives back ends the
  * wait of others at once, for all that the next refill is an hour away.
@@ -310,6 +309,29 @@ static void test_refund_wakes(void)
 	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
 	reader_join(&reader);
 	is_ret(reader.result, 100, "a sleeping reader gets what is given back");
+	close(fd);
+}
+
+/*
+ * It comes back also after the quota was changed, since nobody has taken anything
+ * meanwhile: who asked found nothing.
+ */
+static void test_refund_outlives_change(void)
+{
+	int fd = rngq_open_quota(O_NONBLOCK, 10, HOUR_MS, 990);
+	struct slow_read reading = { .fd = fd, .size = PAGE };
+	pthread_t thread;
+
+	slow_page_map(&reading.slow);
+	if (pthread_create(&thread, NULL, read_slowly, &reading))
+		bail_out("a thread can be started");
+	slow_page_wait_touched(&reading.slow);
+	is_ret(rngq_take(fd, 1), -EAGAIN, "while a copy waits others find nothing");
+	rngq_set_quota(fd, 10, 2 * HOUR_MS, 990);
+	slow_page_unmap(&reading.slow);
+	pthread_join(thread, NULL);
+	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
+	is_u64(rngq_client(fd, "available"), 1000, "and all is there again");
 	close(fd);
 }
 
@@ -377,6 +399,7 @@ int main(void)
 	test_interrupted_copy(O_NONBLOCK, 0, -EAGAIN, "non-blocking");
 	test_refill_during_copy();
 	test_refund_wakes();
+	test_refund_outlives_change();
 	test_counted_late();
 	test_killed_copy();
 	return done_testing();
