@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench-qemu.sh: /dev/rngquota beside what an operator would use instead, with
+# real QEMUs: QEMU's own limiter on /dev/urandom, both together as recommended,
+# and a pipe that a process feeds. How polite and hostile guests fare with each is
+# printed as rows of the benchmarks' table: what, measured, to reach, reached. It
+# takes some four minutes.
+#
+# The host is Debian's stock kernel in a VM that counts instructions (QEMU's
+# -icount): there CPU time is exact, and neither it nor a stall depends on how busy
+# this machine is. (User Mode Linux is faster, but it guesses CPU time from 100
+# ticks a second, of which a QEMU that wakes once a second meets none.) A
+# CPU does 10^9 instructions a second for the polite guests, which leave it idle
+# most of the time; 1.25 * 10^8 for the hostile one, which never does.
+
+. "$(dirname "$0")/lib.sh"
+
+need busybox-static cpio gcc kmod libc6-dev liburing-dev make qemu-system-x86
+[ "$(dpkg --print-architecture)" = amd64 ] ||
+	die "the benchmarks run on amd64 only: their VM is an x86-64 PC"
+stock=$("$top/scripts/stock-kernel.sh" --headers)
+{ read -r image; read -r kdir; } <<<"$stock"
+module=$("$top/scripts/build-module.sh" "$kdir")
+
+work=$(mktemp -d)
+vm=
+end() {
+	[ -z "$vm" ] || kill "$vm" 2>/dev/null || :
+	wait
+	rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 130' INT TERM HUP
+
+mkdir "$work/vm"
+cp "$module/rngquota.ko" "$work/"
+cp "$top/scripts/bench/qemu-host" "$work/vm/run-tests"
+gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -I"$top/scripts/tests" \
+	-o "$work/qemu" "$top/scripts/bench/qemu.c" \
+	"$top"/scripts/tests/{qtest,rngq,tap}.c || die "the benchmark did not build"
+initramfs "$work/initramfs" "$image" "$top/scripts/vm/init" \
+	virtio_pci 9pnet_virtio 9p overlay
+
+# measure polite|hostile SHIFT: boot a VM on this machine's root, read-only, each
+# of whose instructions takes 2^SHIFT ns, and print the rows.
+measure() {
+	local ended
+
+	mkdir "$work/out"
+	# Mitigations would make every system call flush the emulated TLB; huge
+	# pages come to a QEMU when the kernel finds the time.
+	timeout -k 5 "${BENCH_SECONDS:-600}" qemu-system-x86_64 -smp 1 \
+		-accel tcg,thread=single -icount "shift=$2,sleep=off" \
+		-cpu max,la57=off -m 3G -nodefaults -display none -no-reboot \
+		-no-user-config -kernel "$(echo "$image"/boot/vmlinuz-*)" \
+		-initrd "$work/initramfs" \
+		-append "console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic mitigations=off transparent_hugepage=never vmtest=$work scripts=$work arguments=$1" \
+		-serial "file:$work/console" -serial stdio \
+		-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
+		-virtfs "local,path=$work/out,mount_tag=out,security_model=none" \
+		</dev/null 1>&2 2>"$work/errors" &
+	vm=$!
+	wait "$vm" || :
+	vm=
+	ended=$(cat "$work/out/ended" 2>/dev/null) || :
+	if [ -z "$ended" ]; then
+		cat "$work/errors" >&2
+		tail -n 20 "$work/console" >&2
+		die "the VM did not come to its end: it crashed or took too long"
+	fi
+	[ "$ended" = 0 ] || die "the benchmark failed: see above"
+	cat "$work/out/rows"
+	rm -r "$work/out"
+}
+
+say "polite guests, on $(basename "$image")"
+measure polite 0
+say "a hostile guest"
+measure hostile 3
