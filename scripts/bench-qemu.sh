@@ -33,6 +33,7 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM HUP
 
+# Where vm/init goes on.
 mkdir "$work/vm"
 cp "$module/rngquota.ko" "$work/"
 cp "$top/scripts/bench/qemu-host" "$work/vm/run-tests"
@@ -50,7 +51,7 @@ measure() {
 	mkdir "$work/out"
 	# Mitigations would make every system call flush the emulated TLB; huge
 	# pages come to a QEMU when the kernel finds the time.
-	timeout -k 5 "${BENCH_SECONDS:-600}" qemu-system-x86_64 -smp 1 \
+	timeout -k 5 600 qemu-system-x86_64 -smp 1 \
 		-accel tcg,thread=single -icount "shift=$2,sleep=off" \
 		-cpu max,la57=off -m 3G -nodefaults -display none -no-reboot \
 		-no-user-config -kernel "$(echo "$image"/boot/vmlinuz-*)" \

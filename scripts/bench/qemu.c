@@ -33,10 +33,12 @@
 
 #define GUESTS		20
 #define TIMER_GUESTS	3
+#define TIMER_WAKES	36	/* of QEMU, a second, by a PC's timer */
 #define IDLE_MS		10000
 #define LOOKS		3
 #define LOOK_PERIODS	7	/* the queue has room for one more */
 #define DELIVERIES	(LOOKS * LOOK_PERIODS - 1)	/* that are counted */
+#define HOST_PERIODS	4	/* less than between two looks */
 #define PAUSE_MS	5
 #define LAST_LOOKS	10	/* that find nothing: there is nothing more */
 
@@ -82,6 +84,8 @@ struct vm {
 	u64 after_kib;
 	u64 stall_ns;		/* longest that the main loop kept us waiting */
 };
+
+#define BESIDE	"beside QEMU's own limiter on `/dev/urandom`, 20 VMs, 1024 bytes / 1000 ms"
 
 static FILE *rows;
 
@@ -185,7 +189,7 @@ static void vm_wait_up(struct vm *vm)
 		bail_out("there is a client with QEMU's pid");
 }
 
-/* As Linux does, which has better timers: else it wakes QEMU 36 times a second. */
+/* As Linux does, which has better ones. Else it wakes QEMU's main loop. */
 static void stop_timer(struct vm *vm)
 {
 	static const char command[] = "outb 0x43 0x30\n";
@@ -289,8 +293,39 @@ static void stop_counting(struct vm *vm)
 		vm->feeder_cpu_ns += cpu_ns(vm->feeder);
 }
 
-static void run_polite(struct vm *vms, int count, enum limiter limiter, bool timer)
+/* How long the only CPU has been idle. */
+static u64 idle_ns(void)
 {
+	FILE *file = fopen("/proc/timer_list", "re");
+	char line[256];
+	u64 ns;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " .idle_sleeptime : %llu", &ns) == 1) {
+			fclose(file);
+			return ns;
+		}
+	}
+	bail_out("the kernel tells how long a CPU has been idle");
+}
+
+/* What the host does in some periods, in which it has nothing else to do. */
+static u64 count_host(const struct quota *quota)
+{
+	u64 idle = idle_ns();
+	u64 start_ns = rngq_now_ns();
+	u64 ns;
+
+	rngq_sleep_ms(HOST_PERIODS * quota->period_ms);
+	ns = rngq_now_ns() - start_ns;
+	return ns - (idle_ns() - idle);
+}
+
+/* Returns what the whole host has done for a delivery. */
+static u64 run_polite(struct vm *vms, int count, enum limiter limiter, bool timer)
+{
+	u64 host_ns = 0;
+
 	set_default(limiter, &polite_quota);
 	for (int i = 0; i < count; i++)
 		vm_start(&vms[i], limiter, &polite_quota);
@@ -311,6 +346,8 @@ static void run_polite(struct vm *vms, int count, enum limiter limiter, bool tim
 
 			/* In the middle of a period, with one buffer left. */
 			look_ms -= vm->quota->period_ms / 2;
+			if (rngq_now_ms() > look_ms)
+				bail_out("there is time for each look");
 			rngq_sleep_until_ns(look_ms * NSEC_PER_MSEC);
 			stop_counting(vm);
 			look(vm);
@@ -321,9 +358,12 @@ static void run_polite(struct vm *vms, int count, enum limiter limiter, bool tim
 			else
 				start_counting(vm);
 		}
+		if (k == 1)
+			host_ns = count_host(&polite_quota) / (HOST_PERIODS * count);
 	}
 	for (int i = 0; i < count; i++)
 		vm_end(&vms[i]);
+	return host_ns;
 }
 
 /* What all VMs with one limiter had, and what it took. */
@@ -332,6 +372,7 @@ struct summary {
 	u64 least;
 	u64 most;
 	u64 feeder;		/* mean of a feeder's */
+	u64 host;		/* all that the host does for a delivery */
 	u64 had_bytes;
 	u64 allowed_bytes;
 	u64 over;
@@ -348,9 +389,9 @@ static int compare_cpu(const void *a, const void *b)
 	return x->cpu_ns < y->cpu_ns ? -1 : x->cpu_ns > y->cpu_ns;
 }
 
-static struct summary sum_up(struct vm *vms, int count)
+static struct summary sum_up(struct vm *vms, int count, u64 host_ns)
 {
-	struct summary sum = { .least_bytes = ~0ULL };
+	struct summary sum = { .host = host_ns, .least_bytes = ~0ULL };
 
 	qsort(vms, count, sizeof(vms[0]), compare_cpu);
 	sum.least = vms[0].cpu_ns / DELIVERIES;
@@ -379,56 +420,71 @@ static double percent_had(const struct summary *sum)
 	return 100.0 * sum->had_bytes / sum->allowed_bytes;
 }
 
-static void all_polite(void)
+static struct summary measure(enum limiter limiter, int count, bool timer)
 {
 	static struct vm vms[GUESTS];
+	u64 host_ns;
+
+	fprintf(stderr, "%d polite guests%s: %s\n", count, timer ? ", their timers on" : "",
+		names[limiter]);
+	host_ns = run_polite(vms, count, limiter, timer);
+	return sum_up(vms, count, host_ns);
+}
+
+static void all_polite(void)
+{
 	struct summary sums[LIMITERS], with_timer[2];
 	const struct summary *qemus = &sums[QEMUS], *ours = &sums[OURS];
 	const struct summary *both = &sums[BOTH], *pipe = &sums[PIPE];
+	s64 cost;
 
-	for (enum limiter limiter = 0; limiter < LIMITERS; limiter++) {
-		fprintf(stderr, "%d guests: %s\n", GUESTS, names[limiter]);
-		run_polite(vms, GUESTS, limiter, false);
-		sums[limiter] = sum_up(vms, GUESTS);
-	}
-	for (enum limiter limiter = QEMUS; limiter <= OURS; limiter++) {
-		fprintf(stderr, "%d guests whose timer runs: %s\n", TIMER_GUESTS,
-			names[limiter]);
-		run_polite(vms, TIMER_GUESTS, limiter, true);
-		with_timer[limiter] = sum_up(vms, TIMER_GUESTS);
-	}
-	row("beside QEMU's own limiter, 20 VMs, 1024 bytes / 1000 ms: QEMU's instructions a delivery",
-	    "no more", yes_no(ours->median <= qemus->median),
-	    "QEMU's on `/dev/urandom` %llu (%llu … %llu), `/dev/rngquota` %llu (%llu … %llu): %.2f",
-	    qemus->median, qemus->least, qemus->most, ours->median, ours->least,
-	    ours->most, (double)ours->median / qemus->median);
-	row("the same with a guest that wakes QEMU's main loop 36 times a second",
+	for (enum limiter limiter = 0; limiter < LIMITERS; limiter++)
+		sums[limiter] = measure(limiter, GUESTS, false);
+	with_timer[QEMUS] = measure(QEMUS, TIMER_GUESTS, true);
+	with_timer[OURS] = measure(OURS, TIMER_GUESTS, true);
+
+	row(BESIDE ": QEMU's instructions a delivery", "no more",
+	    yes_no(ours->median <= qemus->median),
+	    "QEMU's limiter %llu (%llu ... %llu), ours %llu (%llu ... %llu): %.2f",
+	    qemus->median, qemus->least, qemus->most,
+	    ours->median, ours->least, ours->most,
+	    (double)ours->median / qemus->median);
+	row(BESIDE ": all instructions of the host a delivery", "no more",
+	    yes_no(ours->host <= qemus->host), "%llu, %llu: %.2f",
+	    qemus->host, ours->host, (double)ours->host / qemus->host);
+	/* Each time it looks whether the file has something. */
+	cost = with_timer[OURS].median - with_timer[QEMUS].median -
+	       (ours->median - qemus->median);
+	row(BESIDE ", something else wakes QEMU 36 times a second: QEMU's instructions a second",
 	    "no more", yes_no(with_timer[OURS].median <= with_timer[QEMUS].median),
-	    "%llu, %llu: %.3f", with_timer[QEMUS].median, with_timer[OURS].median,
-	    (double)with_timer[OURS].median / with_timer[QEMUS].median);
-	row("beside QEMU's own limiter: bytes had / allowed in 21 periods",
-	    "never above, no less",
+	    "%llu, %llu: %.3f, %lld more each time", with_timer[QEMUS].median,
+	    with_timer[OURS].median,
+	    (double)with_timer[OURS].median / with_timer[QEMUS].median,
+	    cost / TIMER_WAKES);
+	row(BESIDE ": bytes had / allowed in 21 periods", "never above, no less",
 	    yes_no(!ours->over && percent_had(ours) >= percent_had(qemus)),
 	    "%.2f %%, %.2f %%; above at %llu and %llu looks", percent_had(qemus),
 	    percent_had(ours), qemus->over, ours->over);
-	row("beside QEMU's own limiter: bytes that a VM had, least … most of 20",
-	    "no wider", yes_no(ours->most_bytes - ours->least_bytes <=
-			       qemus->most_bytes - qemus->least_bytes),
-	    "%llu … %llu, %llu … %llu", qemus->least_bytes, qemus->most_bytes,
+	row(BESIDE ": bytes that a VM had, least ... most of 20", "no wider",
+	    yes_no(ours->most_bytes - ours->least_bytes <=
+		   qemus->most_bytes - qemus->least_bytes),
+	    "%llu ... %llu, %llu ... %llu", qemus->least_bytes, qemus->most_bytes,
 	    ours->least_bytes, ours->most_bytes);
-	row("both, as recommended, a well-behaved guest: the same figures",
+
+	row("both limiters, ours with a burst, as recommended: the same figures",
 	    "stated", "stated",
-	    "%llu instructions, %.2f of QEMU's alone; %.2f %% of what ours allows with its burst; %llu … %llu bytes",
-	    both->median, (double)both->median / qemus->median, percent_had(both),
-	    both->least_bytes, both->most_bytes);
-	row("both, as recommended, a well-behaved guest: QEMU's memory after 20 s",
-	    "flat", yes_no(!both->growth_kib && !both->throttled),
+	    "QEMU %llu, %.2f of its limiter alone, the host %llu; %llu ... %llu bytes, %.2f %% of what ours allows",
+	    both->median, (double)both->median / qemus->median, both->host,
+	    both->least_bytes, both->most_bytes, percent_had(both));
+	row("both limiters: memory of a well-behaved guest's QEMU after 20 s", "flat",
+	    yes_no(!both->growth_kib && !both->throttled),
 	    "%llu KiB more at the most; found the device empty %llu times",
 	    both->growth_kib, both->throttled);
-	row("beside a pipe that a process feeds: the same figures", "stated", "stated",
-	    "%llu instructions, and the feeder's %llu; %.2f %% (what is fed before the guest asks piles up), above at %llu looks; %llu … %llu bytes",
-	    pipe->median, pipe->feeder, percent_had(pipe), pipe->over,
-	    pipe->least_bytes, pipe->most_bytes);
+	row("a pipe fed by a process at the same rate: the same figures",
+	    "stated", "stated",
+	    "QEMU %llu, the process %llu, the host %llu; %llu ... %llu bytes, %.2f %%, since what is fed before the guest asks piles up",
+	    pipe->median, pipe->feeder, pipe->host, pipe->least_bytes,
+	    pipe->most_bytes, percent_had(pipe));
 }
 
 static void run_hostile(struct vm *vm, enum limiter limiter)
@@ -477,13 +533,14 @@ static void all_hostile(void)
 			reached = yes_no(!vm.over && vm.stall_ns < free_ns);
 		}
 		snprintf(what, sizeof(what),
-			 "a hostile guest, 24 bytes / 5000 ms, 22 s: %s", names[limiter]);
+			 "a hostile guest, 24 bytes / 5000 ms, after 22 s: %s",
+			 names[limiter]);
 		row(what, to_reach, reached,
-		    "%llu bytes had, %llu allowed; QEMU takes %.0f %% of a CPU; its main loop stalls for %.1f ms at the most; its memory grows from %.1f to %.1f MiB",
+		    "%llu bytes had, %llu allowed; QEMU's CPU time %.0f %%, longest stall of its main loop %.1f ms, its memory %.1f MiB, before %.1f",
 		    vm.had_bytes, vm.allowed_bytes,
 		    100.0 * vm.cpu_ns / NSEC_PER_MSEC / ATTACK_MS,
-		    (double)vm.stall_ns / NSEC_PER_MSEC, vm.before_kib / 1024.0,
-		    vm.after_kib / 1024.0);
+		    (double)vm.stall_ns / NSEC_PER_MSEC, vm.after_kib / 1024.0,
+		    vm.before_kib / 1024.0);
 	}
 }
 
