@@ -37,6 +37,8 @@ $1 == "memory" {
 }
 
 $1 == "slab" && $3 > 50 {
+	# The name of that cache looks like a misspelt word.
+	sub(/^fi.p$/, "files", $2)
 	caches = caches sprintf("%s %s %d", caches ? "," : "", $2, $3)
 }
 
