@@ -17,7 +17,6 @@
 
 all=(cost clients delivery qemu boot periods fairness)
 [ $# -gt 0 ] && parts=("$@") || parts=("${all[@]}")
-document=$top/Documentation/performance.md
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -31,14 +30,26 @@ run() {
 	boot | periods | fairness) arguments=("$work/$1.svg") ;;
 	esac
 	say "bench: $1"
-	"$script" "${arguments[@]}" | tee "$work/rows" &&
-		[ -s "$work/rows" ] &&
-		! grep -qvE '^\|( [^|]* \|){3} (yes|no|stated) \|$' "$work/rows" &&
-		cat "$work/rows" >>"$work/table"
+	"$script" "${arguments[@]}" | tee "$work/$1" &&
+		[ -s "$work/$1" ] &&
+		! grep -qvE '^\|( [^|]* \|){3} (yes|no|stated) \|$' "$work/$1" &&
+		cat "$work/$1" >>"$work/table"
 }
 
 count() {
 	grep -cE "\| ($1) \|\$" "$work/table" || :
+}
+
+# fill TEMPLATE DOCUMENT: a line @NAME@ stands for the file NAME of $work.
+fill() {
+	local name script=
+
+	for name in machine table "${all[@]}"; do
+		script+="/^@$name@\$/ {"$'\n'"r $work/$name"$'\n'"d"$'\n'"}"$'\n'
+	done
+	sed "$script" "$top/scripts/bench/$1" >"$work/document"
+	cp "$work/document" "$top/Documentation/$2"
+	say "written to Documentation/$2"
 }
 
 # What stands above the table: where this was.
@@ -64,12 +75,9 @@ done
 
 if [ ${#failed[@]} = 0 ] && [ "${parts[*]}" = "${all[*]}" ]; then
 	describe_machine >"$work/machine"
-	sed -e "/^@machine@\$/{r $work/machine" -e 'd}' \
-		-e "/^@table@\$/{r $work/table" -e 'd}' \
-		"$top/scripts/bench/performance.in" >"$work/document"
-	cp "$work/document" "$document"
+	fill performance.in performance.md
+	fill choosing-a-quota.in choosing-a-quota.md
 	cp "$work"/*.svg "$top/Documentation/"
-	say "written to $document"
 fi
 echo "bench: $(count 'yes|no|stated') rows, $(count yes) reached, $(count no) missed, $(count stated) stated"
 [ ${#failed[@]} = 0 ] || die "these failed: ${failed[*]}; see above"
