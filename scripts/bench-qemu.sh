@@ -53,7 +53,7 @@ measure() {
 	# pages come to a QEMU when the kernel finds the time.
 	timeout -k 5 600 qemu-system-x86_64 -smp 1 \
 		-accel tcg,thread=single -icount "shift=$2,sleep=off" \
-		-cpu max,la57=off -m 3G -nodefaults -display none -no-reboot \
+		-cpu max,la57=off -m 2G -nodefaults -display none -no-reboot \
 		-no-user-config -kernel "$(echo "$image"/boot/vmlinuz-*)" \
 		-initrd "$work/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic mitigations=off transparent_hugepage=never vmtest=$work scripts=$work arguments=$1" \
