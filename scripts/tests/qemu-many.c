@@ -13,7 +13,7 @@
 #define PERIOD_MS	2000
 #define PERIODS		4
 #define REQUEST_BYTES	512
-#define SLACK_MS		60000
+#define SLACK_MS		(60000 * rngq_slowness())
 #define PAUSE_MS	20
 
 struct run {
