@@ -225,6 +225,8 @@ search edge "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"edger(0, 2, 9); reader(1, 1)"
 search edge-own "-DFILES=2 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"edger(0, 2, 1); reader(1, 1)"
+search edge-alone "-DFILES=1 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=0 -DEARLY=1" \
+	"edger(0, 2, 1)"
 search watch "-DFILES=2 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
 	"watcher(0); reader(1, 1); killer(5)"
 search close "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
@@ -253,7 +255,7 @@ bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
 	/poll_wait(file/d
 	s/^\treturn events;/\tpoll_wait(file, \&client->wait, table);\n&/
 }' poll
-bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-own
+bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-alone
 bug short-way-past-total client.c 's/ && !rngq_total_is_limited() &&/ \&\&/' turns
 bug edge-not-armed client.c '/^static u64 take(/,/^}/s/has_waiters(client)/0/' edge-own
 bug short-read-says-nothing device.c '/if (delivered < wanted)/,+1d' edge
