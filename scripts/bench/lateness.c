@@ -15,12 +15,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/random.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -31,7 +29,6 @@
 #define STACK_BYTES	16384
 #define RUN_MS		10000
 #define SETTLE_NS	(5 * NSEC_PER_MSEC)	/* a thread, before they begin */
-#define SEED_BYTES	64
 
 /* All begin together, when all are there and sleep. */
 static pthread_barrier_t there;
@@ -155,29 +152,11 @@ static void measure(unsigned int clients, u64 period_ms)
 	free(late_ns);
 }
 
-/* User Mode Linux has nothing to gather entropy from. */
-static void make_crng_ready(void)
-{
-	static struct {
-		struct rand_pool_info info;
-		char seed[SEED_BYTES];
-	} pool = {
-		.info.entropy_count = 8 * SEED_BYTES,
-		.info.buf_size = SEED_BYTES,
-		.seed = "no secret: nobody but this benchmark ever meets this kernel",
-	};
-	int fd = open("/dev/random", O_WRONLY);
-
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool))
-		bail_out("entropy can be credited");
-	close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !freopen(argv[1], "w", stdout))
 		bail_out("%s can be written to", argv[1]);
-	make_crng_ready();
+	rngq_make_crng_ready();
 	measure(1, 10);
 	measure(100, 500);
 	measure(1000, 5000);

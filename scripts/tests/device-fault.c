@@ -200,11 +200,12 @@ static void test_storm(void)
 	close(fd);
 }
 
-/* read(fd, page, size) in a thread, hit by a signal while the copy waits. */
+/* read(fd, page, size) in a thread, whose copy waits for the page. */
 struct slow_read {
 	int fd;
 	size_t size;
 	ssize_t result;
+	pthread_t thread;
 	struct slow_page slow;
 };
 
@@ -218,21 +219,26 @@ static void *read_slowly(void *argument)
 	return NULL;
 }
 
+/* Back when its copy waits. */
+static void slow_read_start(struct slow_read *reading)
+{
+	slow_page_map(&reading->slow);
+	if (pthread_create(&reading->thread, NULL, read_slowly, reading))
+		bail_out("a thread can be started");
+	slow_page_wait_touched(&reading->slow);
+}
+
 static ssize_t read_interrupted(int fd, size_t size, int sa_flags)
 {
 	struct sigaction action = { .sa_handler = handle, .sa_flags = sa_flags };
 	struct slow_read reading = { .fd = fd, .size = size };
-	pthread_t thread;
 
 	sigaction(SIGUSR1, &action, NULL);
-	slow_page_map(&reading.slow);
-	if (pthread_create(&thread, NULL, read_slowly, &reading))
-		bail_out("a thread can be started");
-	slow_page_wait_touched(&reading.slow);
-	pthread_kill(thread, SIGUSR1);
+	slow_read_start(&reading);
+	pthread_kill(reading.thread, SIGUSR1);
 	rngq_sleep_ms(20);
 	slow_page_fill(&reading.slow);
-	pthread_join(thread, NULL);
+	pthread_join(reading.thread, NULL);
 	slow_page_unmap(&reading.slow);
 	return reading.result;
 }
@@ -270,15 +276,11 @@ static void test_refill_during_copy(void)
 {
 	int fd = rngq_open_quota(0, 1000, 10, 0);
 	struct slow_read reading = { .fd = fd, .size = PAGE };
-	pthread_t thread;
 
-	slow_page_map(&reading.slow);
-	if (pthread_create(&thread, NULL, read_slowly, &reading))
-		bail_out("a thread can be started");
-	slow_page_wait_touched(&reading.slow);
+	slow_read_start(&reading);
 	rngq_sleep_ms(50);
 	slow_page_fill(&reading.slow);
-	pthread_join(thread, NULL);
+	pthread_join(reading.thread, NULL);
 	is_ret(reading.result, 1000, "a read that lasts for periods gets what one holds");
 	slow_page_unmap(&reading.slow);
 	close(fd);
@@ -294,18 +296,14 @@ static void test_refund_wakes(void)
 	struct slow_read reading = { .fd = fd, .size = PAGE };
 	struct reader reader;
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-	pthread_t thread;
 
-	slow_page_map(&reading.slow);
-	if (pthread_create(&thread, NULL, read_slowly, &reading))
-		bail_out("a thread can be started");
-	slow_page_wait_touched(&reading.slow);
+	slow_read_start(&reading);
 	/* What it has not taken yet, if it takes it in pieces. */
 	rngq_drain(fd);
 	is_ret(poll(&pollfd, 1, 0), 0, "while a copy waits the client is empty");
 	reader_start_asleep(&reader, fd, 100);
 	slow_page_unmap(&reading.slow);
-	pthread_join(thread, NULL);
+	pthread_join(reading.thread, NULL);
 	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
 	reader_join(&reader);
 	is_ret(reader.result, 100, "a sleeping reader gets what is given back");
@@ -320,16 +318,12 @@ static void test_refund_outlives_change(void)
 {
 	int fd = rngq_open_quota(O_NONBLOCK, 10, HOUR_MS, 990);
 	struct slow_read reading = { .fd = fd, .size = PAGE };
-	pthread_t thread;
 
-	slow_page_map(&reading.slow);
-	if (pthread_create(&thread, NULL, read_slowly, &reading))
-		bail_out("a thread can be started");
-	slow_page_wait_touched(&reading.slow);
+	slow_read_start(&reading);
 	is_ret(rngq_take(fd, 1), -EAGAIN, "while a copy waits others find nothing");
 	rngq_set_quota(fd, 10, 2 * HOUR_MS, 990);
 	slow_page_unmap(&reading.slow);
-	pthread_join(thread, NULL);
+	pthread_join(reading.thread, NULL);
 	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
 	is_u64(rngq_client(fd, "available"), 1000, "and all is there again");
 	close(fd);

@@ -103,6 +103,9 @@ int rngq_write_file(const char *path, const char *text);
 int rngq_load(const char *params);
 int rngq_unload(void);
 
+/* User Mode Linux has nothing to gather entropy from: credit some. */
+void rngq_make_crng_ready(void);
+
 /* How many times slower than a stock kernel this one is: SLOWNESS, or 1. */
 unsigned int rngq_slowness(void);
 void rngq_sleep_ms(u64 ms);

@@ -24,7 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
@@ -40,30 +39,12 @@
 #define WAIT_MS		1500
 #define RACE_MS		300
 #define REQUEST_BYTES	32
-#define SEED_BYTES	64
 
 static bool crng_ready(void)
 {
 	char byte;
 
 	return getrandom(&byte, 1, GRND_NONBLOCK) == 1;
-}
-
-static void make_crng_ready(void)
-{
-	static struct {
-		struct rand_pool_info info;
-		char seed[SEED_BYTES];
-	} pool = {
-		.info.entropy_count = 8 * SEED_BYTES,
-		.info.buf_size = SEED_BYTES,
-		.seed = "no secret: nobody but this test ever meets this kernel",
-	};
-	int fd = open("/dev/random", O_WRONLY);
-
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool))
-		bail_out("entropy can be credited");
-	close(fd);
 }
 
 enum kind {
@@ -343,7 +324,7 @@ static void test_race(void)
 	if (crng_ready())
 		bail_out("the CRNG stays uninitialized until it is told");
 	is_u64(rngq_attr("stats/bytes"), 0, "nobody gets a byte before it is ready");
-	make_crng_ready();
+	rngq_make_crng_ready();
 	give_up_ms = rngq_now_ms() + LATE_MS;
 	do {
 		running = disturb_race();
@@ -382,7 +363,7 @@ static void test_waiting(void)
 	is_u64(rngq_attr("stats/reads"), 0, "by no read");
 
 	ready_ns = rngq_now_ns();
-	make_crng_ready();
+	rngq_make_crng_ready();
 	if (!crng_ready())
 		bail_out("enough entropy was credited");
 	while (rngq_now_ns() < ready_ns + 10 * NSEC_PER_SEC) {
