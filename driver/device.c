@@ -16,6 +16,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/poll.h>
 #include <linux/random.h>
 #include <linux/sched/signal.h>
@@ -33,15 +34,31 @@
 #define LARGE_READ_BYTES	4096
 
 /*
- * These buffers. In the cache they are all zeros: made so, and wiped after use.
- * Pages, which the kernel may zero at each allocation to be safe, would cost a
- * short read more than its bytes.
+ * A CPU keeps the one that it used last, wiped, for its next read: the kernel may
+ * zero what it allocates, to be safe, and that would cost a short read more than
+ * its bytes. Whoever takes it from here, in one step, has it for itself.
  */
-static struct kmem_cache *large_buffers;
+static DEFINE_PER_CPU(u8 *, large_buffer);
 
-static void zero_buffer(void *buf)
+static u8 *get_large_buffer(void)
 {
-	memset(buf, 0, LARGE_READ_BYTES);
+	u8 *buf = this_cpu_xchg(large_buffer, NULL);
+
+	return buf ?: kmalloc(LARGE_READ_BYTES, GFP_NOWAIT | __GFP_NOWARN);
+}
+
+/* @buf is wiped. */
+static void put_large_buffer(u8 *buf)
+{
+	kfree(this_cpu_xchg(large_buffer, buf));
+}
+
+static void free_large_buffers(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		kfree(per_cpu(large_buffer, cpu));
 }
 
 static int rngq_open(struct inode *inode, struct file *file)
@@ -135,7 +152,7 @@ static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
 			       struct rngq_taken *taken, size_t bytes,
 			       size_t asked, u8 *small)
 {
-	u8 *large = kmem_cache_alloc(large_buffers, GFP_NOWAIT | __GFP_NOWARN);
+	u8 *large = get_large_buffer();
 	size_t size = large ? LARGE_READ_BYTES : SMALL_READ_BYTES;
 	u8 *buf = large ?: small;
 	size_t delivered = 0;
@@ -169,7 +186,7 @@ static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
 
 	memzero_explicit(buf, min(asked, size));
 	if (large)
-		kmem_cache_free(large_buffers, large);
+		put_large_buffer(large);
 	return delivered;
 }
 
@@ -288,25 +305,13 @@ int rngq_device_register(void)
 {
 	int err;
 
-	large_buffers = kmem_cache_create_usercopy("rngquota", LARGE_READ_BYTES,
-						   0, 0, 0, LARGE_READ_BYTES,
-						   zero_buffer);
-	if (!large_buffers)
-		return -ENOMEM;
-
 	err = misc_register(&rngq_misc);
 	if (err)
-		goto err_destroy;
+		return err;
 
 	err = rngq_sysfs_add_clients(rngq_misc.this_device);
 	if (err)
-		goto err_deregister;
-	return 0;
-
-err_deregister:
-	misc_deregister(&rngq_misc);
-err_destroy:
-	kmem_cache_destroy(large_buffers);
+		misc_deregister(&rngq_misc);
 	return err;
 }
 
@@ -319,5 +324,5 @@ void rngq_device_unregister(void)
 {
 	rngq_sysfs_remove_clients();
 	misc_deregister(&rngq_misc);
-	kmem_cache_destroy(large_buffers);
+	free_large_buffers();
 }

@@ -289,12 +289,14 @@ void kobject_put(struct kobject *kobj);
 #define __GFP_NOWARN		0
 #define kzalloc(bytes, gfp)	new_client(bytes)
 /* Without a large buffer the driver does without. */
-struct kmem_cache;
-#define kmem_cache_create_usercopy(name, bytes, align, flags, from, to, ctor) \
-	((void)(ctor), (struct kmem_cache *)name)
-#define kmem_cache_alloc(cache, gfp)	((void)(cache), NULL)
-#define kmem_cache_free(cache, buf)	((void)(buf))
-#define kmem_cache_destroy(cache)	((void)(cache))
+#define kmalloc(bytes, gfp)	NULL
+#define DEFINE_PER_CPU(type, name)	type name
+#define this_cpu_xchg(variable, value) ({			\
+	__typeof__(variable) _old = (variable);			\
+	(variable) = (value);					\
+	_old; })
+#define per_cpu(variable, cpu)	(*((void)(cpu), &(variable)))
+#define for_each_possible_cpu(cpu)	for ((cpu) = 0; (cpu) < 1; (cpu)++)
 #define memzero_explicit(to, bytes)	memset(to, 0, bytes)
 
 void *new_client(size_t bytes);
