@@ -9,7 +9,7 @@
  *	c	a crowd reads, and twice says "save me" and waits for the host
  *
  * What it got it says in hexadecimal, so that this is no copy of it, and wipes
- * it.
+ * it: "bytes", and "first" for those that see REGISTER_BYTES.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -31,6 +31,12 @@
 #define PAGE_BYTES	4096		/* and these through a large one */
 #define ROOM_BYTES	1000
 #define PROOF_BYTES	32
+/*
+ * A copy of less than 64 bytes goes through a register, 8 bytes at a time. If it
+ * faults the kernel's record of the fault has that register, and stays on the stack
+ * until something overwrites it: the first bytes of tiny reads into bad addresses.
+ */
+#define REGISTER_BYTES	8
 
 static int fd;
 static char large[PAGE_BYTES], small[SMALL_READS][SMALL_BYTES];
@@ -91,12 +97,25 @@ static void keep(void)
 }
 
 /* Byte by byte, lest they stay behind in a vector register. */
-static void tell(const volatile char *bytes, size_t size)
+static void tell_as(const char *name, const volatile char *bytes, size_t size)
 {
-	printf("bytes ");
+	printf("%s ", name);
 	for (size_t i = 0; i < size; i++)
 		printf("%02x", (unsigned char)bytes[i]);
 	printf("\n");
+}
+
+static void tell(const volatile char *bytes, size_t size)
+{
+	tell_as("bytes", bytes, size);
+}
+
+static void tell_tiny(void)
+{
+	for (int i = 0; i < SMALL_READS; i++) {
+		tell_as("first", tiny[i], REGISTER_BYTES);
+		tell(tiny[i] + REGISTER_BYTES, TINY_BYTES - REGISTER_BYTES);
+	}
 }
 
 /* After the same reads it is the same; on another stack, see above. */
@@ -159,7 +178,7 @@ int main(void)
 			prove();
 			tell(large, sizeof(large));
 			tell(*small, sizeof(small));
-			tell(*tiny, sizeof(tiny));
+			tell_tiny();
 			explicit_bzero(large, sizeof(large));
 			explicit_bzero(small, sizeof(small));
 			explicit_bzero(tiny, sizeof(tiny));
