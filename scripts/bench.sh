@@ -15,7 +15,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-all=(cost clients delivery qemu boot periods fairness)
+all=(cost where clients delivery qemu boot periods fairness)
 [ $# -gt 0 ] && parts=("$@") || parts=("${all[@]}")
 
 work=$(mktemp -d)
@@ -28,6 +28,7 @@ run() {
 
 	case $1 in
 	boot | periods | fairness) arguments=("$work/$1.svg") ;;
+	where) arguments=("$work/breakdown") ;;
 	esac
 	say "bench: $1"
 	"$script" "${arguments[@]}" | tee "$work/$1" &&
@@ -44,7 +45,7 @@ count() {
 fill() {
 	local name script=
 
-	for name in machine table "${all[@]}"; do
+	for name in machine table breakdown "${all[@]}"; do
 		script+="/^@$name@\$/ {"$'\n'"r $work/$name"$'\n'"d"$'\n'"}"$'\n'
 	done
 	sed "$script" "$top/scripts/bench/$1" >"$work/document"

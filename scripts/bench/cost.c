@@ -47,9 +47,9 @@
 #define MAX_CALLS_BYTES	(1 << 20)	/* fewer calls if they read more */
 
 /* For scaling. */
-#define ROUNDS		61
+#define ROUNDS		241
 #define READERS		2
-#define ROUND_MS	100
+#define ROUND_MS	25
 
 struct source {
 	const char *name;

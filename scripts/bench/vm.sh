@@ -15,8 +15,10 @@ stock=$("$top/scripts/stock-kernel.sh" --headers)
 work=$(mktemp -d)
 vm='' favour=()
 end_vm() {
-	[ -z "$vm" ] || kill "$vm" 2>/dev/null || :
-	wait
+	if [ -n "$vm" ]; then
+		kill "$vm" 2>/dev/null || :
+		wait "$vm" || :
+	fi
 	rm -rf "$work"
 }
 trap end_vm EXIT
