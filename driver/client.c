@@ -229,7 +229,8 @@ void rngq_client_put(struct rngq_client *client)
  *
  * Context: Process context, may sleep; no client can be made any more. The
  * module must not go before. That matters where CONFIG_DEBUG_KOBJECT_RELEASE
- * puts releases off; elsewhere the last close has freed the client.
+ * puts releases off; elsewhere the last close has freed the client. (Where it
+ * does the last one may still be returning: nothing tells when it has.)
  */
 void rngq_client_wait_all_freed(void)
 {
@@ -486,7 +487,7 @@ __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
  * rngq_client_set_quota() - put a changed quota into force
  * @client: the client, with its new quota
  *
- * Context: Any; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held.
  */
 void rngq_client_set_quota(struct rngq_client *client)
 {

@@ -38,11 +38,11 @@
  * zero what it allocates, to be safe, and that would cost a short read more than
  * its bytes. Whoever takes it from here, in one step, has it for itself.
  */
-static DEFINE_PER_CPU(u8 *, large_buffer);
+static DEFINE_PER_CPU(u8 *, rngq_large_buffer);
 
 static u8 *get_large_buffer(void)
 {
-	u8 *buf = this_cpu_xchg(large_buffer, NULL);
+	u8 *buf = this_cpu_xchg(rngq_large_buffer, NULL);
 
 	return buf ?: kmalloc(LARGE_READ_BYTES, GFP_NOWAIT | __GFP_NOWARN);
 }
@@ -50,7 +50,7 @@ static u8 *get_large_buffer(void)
 /* @buf is wiped. */
 static void put_large_buffer(u8 *buf)
 {
-	kfree(this_cpu_xchg(large_buffer, buf));
+	kfree(this_cpu_xchg(rngq_large_buffer, buf));
 }
 
 static void free_large_buffers(void)
@@ -58,7 +58,7 @@ static void free_large_buffers(void)
 	unsigned int cpu;
 
 	for_each_possible_cpu(cpu)
-		kfree(per_cpu(large_buffer, cpu));
+		kfree(per_cpu(rngq_large_buffer, cpu));
 }
 
 static int rngq_open(struct inode *inode, struct file *file)
@@ -126,20 +126,21 @@ static ssize_t nothing_delivered(const struct kiocb *iocb)
 }
 
 /*
- * Deliver @bytes that were taken, by way of @buf, into which they fit. As the
- * iterator is what bounds the copy, @size may be known when compiled: then
- * nothing has to be checked.
+ * Deliver @bytes that were taken, by way of @buf. That they fit is for the caller
+ * to see to: the check in copy_to_iter() costs more than to copy a small read.
  */
-static __always_inline size_t deliver(struct iov_iter *to, size_t bytes,
-				      u8 *buf, size_t size)
+static __always_inline size_t deliver(struct iov_iter *to, size_t bytes, u8 *buf)
 {
-	size_t room = iov_iter_count(to);
 	size_t copied;
 
 	get_random_bytes(buf, bytes);
-	iov_iter_truncate(to, bytes);
-	copied = copy_to_iter(buf, size, to);
-	iov_iter_reexpand(to, room - copied);
+	copied = _copy_to_iter(buf, bytes, to);
+	/*
+	 * Where a copy faults some architectures have stored up to 63 bytes more
+	 * than they tell. Those are not for nothing: go on byte by byte.
+	 */
+	while (unlikely(copied < bytes) && _copy_to_iter(buf + copied, 1, to))
+		copied++;
 	return copied;
 }
 
@@ -160,7 +161,7 @@ static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
 	do {
 		while (bytes) {
 			size_t piece = min(bytes, size);
-			size_t copied = deliver(to, piece, buf, piece);
+			size_t copied = deliver(to, piece, buf);
 
 			delivered += copied;
 			bytes -= copied;
@@ -218,7 +219,7 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (bytes < asked || bytes > sizeof(small)) {
 		delivered = read_on(client, to, &taken, bytes, asked, small);
 	} else {
-		delivered = deliver(to, bytes, small, sizeof(small));
+		delivered = deliver(to, bytes, small);
 		if (delivered < bytes)
 			rngq_client_give_back(client, &taken,
 					      bytes - delivered);

@@ -15,7 +15,8 @@
  * @boot_bytes: boot credit of a process that is new
  * @now_ns: the time
  *
- * Context: Any; the registry's mutex is held, and nobody else knows @bucket.
+ * Context: Process context; the registry's mutex is held, and nobody else
+ * knows @bucket.
  * Return: What it starts with.
  */
 enum rngq_start rngq_process_open(struct rngq_process *process,
@@ -53,7 +54,7 @@ enum rngq_start rngq_process_open(struct rngq_process *process,
  * a first fill is still to come. If others of the process came or went
  * meanwhile, who started empty for its sake, it counts as opened and closed.
  *
- * Context: Any; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_cancel(struct rngq_process *process, enum rngq_start start,
 			 const struct rngq_bucket *bucket)
@@ -72,7 +73,7 @@ void rngq_process_cancel(struct rngq_process *process, enum rngq_start start,
  * @process: the process that had opened it
  * @bucket: the client's bucket, from which nobody takes any more
  *
- * Context: Any; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_close(struct rngq_process *process,
 			const struct rngq_bucket *bucket)
@@ -89,7 +90,7 @@ void rngq_process_close(struct rngq_process *process,
  * @setting: one of a quota's settings
  * @value: its value
  *
- * Context: Any; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_override(struct rngq_process *process,
 			   enum rngq_setting setting, u64 value)
@@ -103,7 +104,7 @@ void rngq_process_override(struct rngq_process *process,
  * @process: the process
  * @setting: one of a quota's settings
  *
- * Context: Any; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_follow(struct rngq_process *process,
 			 enum rngq_setting setting)
@@ -116,7 +117,7 @@ void rngq_process_follow(struct rngq_process *process,
  * @process: the process
  * @quota: the defaults; its next client's quota afterwards
  *
- * Context: Any; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_overlay(const struct rngq_process *process,
 			  struct rngq_quota *quota)

@@ -75,8 +75,8 @@ struct rngq_process *rngq_process_table_new(struct pid *pid)
  * rngq_process_table_find() - find a process, or take it in
  * @fresh: from rngq_process_table_new(); gone afterwards if it is known already
  *
- * Context: Any; the registry's mutex is held. Unless the process gets a client,
- * rngq_process_table_settle() is to be called.
+ * Context: Process context; the registry's mutex is held. Unless the process
+ * gets a client, rngq_process_table_settle() is to be called.
  * Return: What is remembered of it.
  */
 struct rngq_process *rngq_process_table_find(struct rngq_process *fresh)

@@ -390,11 +390,9 @@ struct miscdevice {
 #define misc_deregister(misc)	((void)(misc))
 #define get_random_bytes(to, bytes)	memset(to, 0, bytes)
 #define iov_iter_count(iter)	((iter)->count)
-#define iov_iter_truncate(iter, bytes)	((iter)->count = min((iter)->count, bytes))
-#define iov_iter_reexpand(iter, bytes)	((iter)->count = (bytes))
 
 int misc_register(struct miscdevice *misc);
-size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to);
+size_t _copy_to_iter(const void *from, size_t bytes, struct iov_iter *to);
 void poll_wait(struct file *file, wait_queue_head_t *queue, poll_table *table);
 
 #endif

@@ -335,7 +335,7 @@ int misc_register(struct miscdevice *misc)
 	return 0;
 }
 
-size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to)
+size_t _copy_to_iter(const void *from, size_t bytes, struct iov_iter *to)
 {
 	size_t good = min(bytes, min(to->count, to->mapped));
 
