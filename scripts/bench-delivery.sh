@@ -41,6 +41,6 @@ mv "$work/measured" "$work/delivered"
 say "lateness, counted in instructions"
 run_vm "$top" lateness '' 300 "${counting_instructions[@]}" >&2
 say "lateness on User Mode Linux; this takes a minute"
-run_uml lateness 180
+undisturbed run_uml lateness 180
 awk -f "$top/scripts/bench/table.awk" -f "$top/scripts/bench/delivery.awk" \
 	on="User Mode Linux" "$work/tap" on= "$work/measured" "$work/delivered"

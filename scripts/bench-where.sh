@@ -23,7 +23,7 @@ monitor() {
 	local line
 
 	printf '%s\n' "$@" "info status" >&"$to_monitor"
-	while read -r -t 60 -u "$from_monitor" line; do
+	while read -r -t 20 -u "$from_monitor" line; do
 		[[ $line != "VM status"* ]] || return 0
 	done
 	die "QEMU does not answer"

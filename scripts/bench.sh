@@ -48,21 +48,21 @@ fill() {
 	for name in machine table breakdown "${all[@]}"; do
 		script+="/^@$name@\$/ {"$'\n'"r $work/$name"$'\n'"d"$'\n'"}"$'\n'
 	done
-	sed "$script" "$top/scripts/bench/$1" >"$work/document"
-	cp "$work/document" "$top/Documentation/$2"
-	say "written to Documentation/$2"
+	mkdir -p "$work/documents"
+	sed "$script" "$top/scripts/bench/$1" >"$work/documents/$2"
+	! grep '^@.*@$' "$work/documents/$2" >&2 || die "nothing was measured for this in $1"
 }
 
 # What stands above the table: where this was.
 describe_machine() {
 	local cpu qemu image
 
-	cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+	cpu=$(sed -n '/^model name.*: /{s///p;q}' /proc/cpuinfo)
 	qemu=$(qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version //p')
 	image=$("$top/scripts/stock-kernel.sh")
 	echo "| | |"
 	echo "|---|---|"
-	echo "| command | \`make bench\` |"
+	echo "| command | \`make bench\`, module of $(git -C "$top" log -1 --format='%h, %cs' -- driver) |"
 	echo "| kernel | Debian's linux-image-$(basename "$image" | tr '_' ' '), without mitigations; User Mode Linux from $(basename "$("$top/scripts/kernel-source.sh")") |"
 	echo "| machine | $cpu, $(nproc) CPUs; the kernels' PCs are emulated (TCG) by QEMU $qemu |"
 }
@@ -78,7 +78,8 @@ if [ ${#failed[@]} = 0 ] && [ "${parts[*]}" = "${all[*]}" ]; then
 	describe_machine >"$work/machine"
 	fill performance.in performance.md
 	fill choosing-a-quota.in choosing-a-quota.md
-	cp "$work"/*.svg "$top/Documentation/"
+	cp "$work"/documents/* "$work"/*.svg "$top/Documentation/"
+	say "written to Documentation: performance.md, choosing-a-quota.md and their pictures"
 fi
 echo "bench: $(count 'yes|no|stated') rows, $(count yes) reached, $(count no) missed, $(count stated) stated"
 [ ${#failed[@]} = 0 ] || die "these failed: ${failed[*]}; see above"

@@ -41,30 +41,27 @@ $1 == "cost" {
 
 # How many times as fast two readers are together.
 $1 == "scaling" {
-	if ($3 == "urandom" && !(($2, 1) in urandom))
+	if (!rounds[$2, $3]++ && $3 == "urandom")
 		scaled[++nscaled] = $2
-	if ($3 == "urandom")
-		urandom[$2, ++rounds[$2]] = $5 / $4
-	else
-		ours[$2, rounds[$2]] = $5 / $4
+	factors[$2, $3, rounds[$2, $3]] = $5 / $4
 }
 
 function factor(what, size, round) {
-	if (what == "ours")
-		return ours[size, round]
-	if (what == "urandom")
-		return urandom[size, round]
-	return ours[size, round] / urandom[size, round]
+	if (what == "relative")
+		return factors[size, "max", round] / factors[size, "urandom", round]
+	return factors[size, what, round]
 }
 
-# That of all rounds, as "median (quartile ... quartile)".
-function spread_of(what, size,    i, n, of) {
-	n = rounds[size]
+# That of all rounds: the median, and between what it is with a confidence of 95 %,
+# by the ranks of the binomial distribution.
+function median_of(what, size,    i, n, of, ranks) {
+	n = rounds[size, "urandom"]
 	for (i = 1; i <= n; i++)
 		insert(of, i, factor(what, size, i))
-	middle = quantile(of, n, 0.5)
-	return sprintf("%.3f (%.3f … %.3f)", middle, quantile(of, n, 0.25),
-		quantile(of, n, 0.75))
+	ranks = 0.98 * sqrt(n)
+	lowest = of[int(n / 2 - ranks)]
+	return sprintf("%.3f (%.3f … %.3f)", quantile(of, n, 0.5), lowest,
+		of[int(n / 2 + ranks + 1.5)])
 }
 
 BEGIN {
@@ -97,12 +94,12 @@ function open_row() {
 		median["open", "urandom"], mean["open", "urandom"]), "", "stated")
 }
 
-function scaling_row(size,    relative, factors) {
-	factors = spread_of("ours", size) " times one's, `/dev/urandom` " \
-		spread_of("urandom", size)
-	relative = spread_of("relative", size)
-	row("two readers on two CPUs, " size " bytes", factors ": " relative,
-		"≥ 0.97", middle >= 0.97 ? "yes" : "no")
+function scaling_row(size,    each, relative) {
+	each = median_of("max", size) " times one's, `/dev/urandom` " \
+		median_of("urandom", size)
+	relative = median_of("relative", size)
+	row("two readers on two CPUs, " size " bytes", each ": " relative,
+		"≥ 0.97", lowest >= 0.97 ? "yes" : "no")
 }
 
 function change_row(call, source,    old, new) {

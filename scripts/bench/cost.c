@@ -47,7 +47,7 @@
 #define MAX_CALLS_BYTES	(1 << 20)	/* fewer calls if they read more */
 
 /* For scaling. */
-#define ROUNDS		241
+#define ROUNDS		120
 #define READERS		2
 #define ROUND_MS	25
 
@@ -197,7 +197,11 @@ static void measure_instructions(void)
 	}
 }
 
-static const struct source *const scaling_sources[] = { &urandom, &unlimited };
+#define SCALING_SOURCES	2
+
+static const struct source *const scaling_sources[SCALING_SOURCES] = {
+	&urandom, &unlimited,
+};
 
 static const size_t scaling_sizes[] = { 32, 4096 };
 
@@ -233,9 +237,9 @@ static noreturn void read_on(const struct source *source, size_t size,
 	}
 }
 
-/* How many calls a second @count readers make together. */
+/* How many calls a second @count readers make together, from CPU @cpu on. */
 static double throughput(const struct source *source, size_t size,
-			 struct reader *readers, int count)
+			 struct reader *readers, int count, int cpu)
 {
 	u64 before = 0, after = 0, start_ns, ns;
 	pid_t pids[READERS];
@@ -246,7 +250,7 @@ static double throughput(const struct source *source, size_t size,
 		if (pids[i] < 0)
 			bail_out("a reader can be started");
 		if (!pids[i])
-			read_on(source, size, &readers[i], i);
+			read_on(source, size, &readers[i], (cpu + i) % READERS);
 	}
 	/* As we sleep, they have the CPUs for themselves. */
 	for (int i = 0; i < count; i++)
@@ -266,6 +270,16 @@ static double throughput(const struct source *source, size_t size,
 	return (double)(after - before) * NSEC_PER_SEC / ns;
 }
 
+/* Each CPU has the one reader in turns, each source comes first in turns. */
+static void compare_readers(struct reader *readers, size_t size, int round, int i)
+{
+	const struct source *source = scaling_sources[(round / 2 + i) % SCALING_SOURCES];
+	double one = throughput(source, size, readers, 1, round % READERS);
+	double two = throughput(source, size, readers, READERS, 0);
+
+	fprintf(measured, "scaling %zu %s %.0f %.0f\n", size, source->name, one, two);
+}
+
 static void measure_scaling(void)
 {
 	struct reader *readers = mmap(NULL, READERS * sizeof(*readers),
@@ -276,15 +290,8 @@ static void measure_scaling(void)
 		bail_out("there is memory to share");
 	for (int round = 0; round < ROUNDS; round++)
 		for (size_t k = 0; k < ARRAY_SIZE(scaling_sizes); k++)
-			for (size_t i = 0; i < ARRAY_SIZE(scaling_sources); i++) {
-				const struct source *source = scaling_sources[i];
-				size_t size = scaling_sizes[k];
-				double one = throughput(source, size, readers, 1);
-				double two = throughput(source, size, readers, READERS);
-
-				fprintf(measured, "scaling %zu %s %.0f %.0f\n", size,
-					source->name, one, two);
-			}
+			for (int i = 0; i < SCALING_SOURCES; i++)
+				compare_readers(readers, scaling_sizes[k], round, i);
 }
 
 int main(int argc, char **argv)
