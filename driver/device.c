@@ -136,8 +136,8 @@ static __always_inline size_t deliver(struct iov_iter *to, size_t bytes, u8 *buf
 	get_random_bytes(buf, bytes);
 	copied = _copy_to_iter(buf, bytes, to);
 	/*
-	 * Where a copy faults some architectures have stored up to 63 bytes more
-	 * than they tell. Those are not for nothing: go on byte by byte.
+	 * When a copy faults, some architectures have stored more than they tell:
+	 * riscv up to 56 bytes. Nobody has those for nothing: go on byte by byte.
 	 */
 	while (unlikely(copied < bytes) && _copy_to_iter(buf + copied, 1, to))
 		copied++;
