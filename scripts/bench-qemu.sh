@@ -49,17 +49,12 @@ measure() {
 	local ended
 
 	mkdir "$work/out"
-	# Mitigations would make every system call flush the emulated TLB; huge
-	# pages come to a QEMU when the kernel finds the time.
-	timeout -k 5 600 qemu-system-x86_64 -smp 1 \
+	# Huge pages come to a QEMU when the kernel finds the time.
+	emulated_pc "$(echo "$image"/boot/vmlinuz-*)" "$work/initramfs" "$work/console" \
+		"quiet panic_on_warn=1 transparent_hugepage=never vmtest=$work scripts=$work arguments=$1"
+	share_root "$work/out"
+	timeout -k 5 600 "${pc[@]}" -serial stdio -smp 1 -m 2G \
 		-accel tcg,thread=single -icount "shift=$2,sleep=off" \
-		-cpu max,la57=off -m 2G -nodefaults -display none -no-reboot \
-		-no-user-config -kernel "$(echo "$image"/boot/vmlinuz-*)" \
-		-initrd "$work/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic mitigations=off transparent_hugepage=never vmtest=$work scripts=$work arguments=$1" \
-		-serial "file:$work/console" -serial stdio \
-		-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
-		-virtfs "local,path=$work/out,mount_tag=out,security_model=none" \
 		</dev/null 1>&2 2>"$work/errors" &
 	vm=$!
 	wait "$vm" || :

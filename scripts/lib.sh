@@ -134,3 +134,22 @@ initramfs() {
 	done
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$out"
 }
+
+# emulated_pc KERNEL INITRAMFS CONSOLE PARAMETERS: into $pc, the command that boots
+# them on a PC with no device but a serial port, which it writes to that file. It ends
+# when the kernel panics or powers off. What else the PC has is for the caller to add.
+emulated_pc() {
+	# Mitigations would make every system call flush the emulated TLB.
+	# shellcheck disable=SC2034 # for the scripts that source this
+	pc=(qemu-system-x86_64 -cpu "max,la57=off" -nodefaults -display none
+		-no-reboot -no-user-config -kernel "$1" -initrd "$2" -append
+		"console=ttyS0 panic=-1 oops=panic mitigations=off $4"
+		-serial "file:$3")
+}
+
+# share_root FOLDER: add to $pc this machine's root, to read, and that folder, to
+# write. vm/init mounts them.
+share_root() {
+	pc+=(-virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
+		-virtfs "local,path=$1,mount_tag=out,security_model=none")
+}

@@ -80,13 +80,10 @@ start() {
 
 	shift 3
 	: >"$work/console"
-	# Mitigations would make every system call flush the emulated TLB.
-	timeout -k 5 "$patience" qemu-system-x86_64 -accel tcg -cpu max,la57=off \
-		-smp "$cpus" -m $((memory_bytes >> 20))M -device "vmgenid,guid=$id" \
-		-nodefaults -display none -no-reboot -no-user-config \
-		-kernel "$(echo "$image"/boot/vmlinuz-*)" -initrd "$work/initramfs" \
-		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic mitigations=off no_console_suspend job=$job" \
-		-serial "file:$work/console" \
+	emulated_pc "$(echo "$image"/boot/vmlinuz-*)" "$work/initramfs" "$work/console" \
+		"panic_on_warn=1 no_console_suspend job=$job"
+	timeout -k 5 "$patience" "${pc[@]}" -accel tcg -smp "$cpus" \
+		-m $((memory_bytes >> 20))M -device "vmgenid,guid=$id" \
 		-chardev "pipe,id=guest,path=$work/guest" -serial chardev:guest \
 		-chardev "pipe,id=qmp,path=$work/qmp" -mon chardev=qmp,mode=control \
 		"$@" </dev/null 2>"$work/errors" &

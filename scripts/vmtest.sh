@@ -106,16 +106,12 @@ exec {show}> >(tee "$work/out/prove" |
 	awk -v verbose="${VERBOSE-}" -v tests="$tests" -f "$top/scripts/vm/progress.awk" >&2)
 show_pid=$!
 
-# Mitigations would make every system call flush the emulated TLB. What the
-# kernel does not know of its command line is in the tests' environment.
-timeout -k 5 "${VMTEST_SECONDS:-$vm_seconds}" qemu-system-x86_64 \
-	-machine $machine -accel tcg,thread=multi -cpu max,la57=off -smp "${CPUS:-2}" -m $memory \
-	-nodefaults -display none -no-reboot -no-user-config \
-	-kernel "$vmlinuz" -initrd "$work/initramfs.cpio" \
-	-append "console=ttyS0 panic=-1 oops=panic mitigations=off log_buf_len=16M $options vmtest=$work scripts=$top/scripts test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}" \
-	-serial "file:$work/console" -serial stdio \
-	-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
-	-virtfs "local,path=$work/out,mount_tag=out,security_model=none" \
+# What the kernel does not know of its command line is in the tests' environment.
+emulated_pc "$vmlinuz" "$work/initramfs.cpio" "$work/console" \
+	"log_buf_len=16M $options vmtest=$work scripts=$top/scripts test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}"
+share_root "$work/out"
+timeout -k 5 "${VMTEST_SECONDS:-$vm_seconds}" "${pc[@]}" -serial stdio \
+	-machine $machine -accel tcg,thread=multi -smp "${CPUS:-2}" -m $memory \
 	</dev/null 1>&"$show" 2>"$work/qemu-errors" &
 vm=$!
 status=0

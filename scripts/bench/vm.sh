@@ -69,14 +69,10 @@ run_vm() {
 	cp "$module/rngquota.ko" "$work/initramfs.root/"
 	cp "$work/$name" "$work/initramfs.root/benchmark"
 	initramfs "$work/initramfs" "$image" "$top/scripts/bench/init"
-	# Mitigations would make every system call flush the emulated TLB.
-	"${favour[@]}" timeout -k 5 "$seconds" \
-		qemu-system-x86_64 -cpu max,la57=off -m 512M "$@" \
-		-nodefaults -display none -no-reboot -no-user-config \
-		-kernel "$(echo "$image"/boot/vmlinuz-*)" -initrd "$work/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 panic_on_warn=1 oops=panic mitigations=off arguments=$arguments" \
-		-serial "file:$work/console" -serial stdio \
-		-serial "file:$work/measured" </dev/null 2>"$work/errors" &
+	emulated_pc "$(echo "$image"/boot/vmlinuz-*)" "$work/initramfs" "$work/console" \
+		"quiet panic_on_warn=1 arguments=$arguments"
+	"${favour[@]}" timeout -k 5 "$seconds" "${pc[@]}" -m 512M "$@" \
+		-serial stdio -serial "file:$work/measured" </dev/null 2>"$work/errors" &
 	vm=$!
 	wait "$vm" || :
 	vm=
