@@ -112,9 +112,8 @@ with_device() {
 	cd "$work"
 	ulimit -c 0
 	setsid taskset -c "$cpu" env -i TERM=linux HOME="$work" TMPDIR="$memory_dir" \
-		"$uml/linux" mem=${memory_mib}M root=/dev/root rootfstype=hostfs \
-		rootflags=/ ro init="$work/boot-host" boot="$work" con=null con0=null,fd:1 \
-		quiet oops=panic panic_on_warn=1 panic=-1 \
+		"$uml/linux" mem=${memory_mib}M "${uml_parameters[@]}" \
+		init="$work/boot-host" boot="$work" quiet oops=panic panic_on_warn=1 panic=-1 \
 		</dev/null >"$work/host-console" 2>&1 &
 	host=$!
 	timeout 300 tail --pid "$host" -s 0.2 -f /dev/null &

@@ -18,9 +18,9 @@ run_uml() {
 	rm -f "$work/tap"
 	# In a process group of its own, which timeout ends as a whole: this
 	# kernel's processes are processes here.
+	# shellcheck disable=SC2154 # lib.sh has them
 	TMPDIR=$work "${first[@]}" timeout -k 2 "$2" "$tree/linux" mem=512M \
-		root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
-		con=null con0=null,fd:1 quiet "init=$top/scripts/uml/init" \
+		"${uml_parameters[@]}" "uml_dir=$work/" quiet "init=$top/scripts/uml/init" \
 		"work=$work" "program=$1" </dev/null >"$work/console" 2>&1 &
 	vm=$!
 	wait "$vm" || :

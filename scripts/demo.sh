@@ -57,9 +57,8 @@ say "booting the host; the whole run takes about a minute"
 cd "$work"
 ulimit -c 0
 setsid taskset -c "$cpu" env -i TERM=linux HOME="$work" TMPDIR="$memory_dir" \
-	"$uml/linux" mem=${memory_mib}M root=/dev/root rootfstype=hostfs \
-	rootflags=/ ro init="$work/host" demo="$work" con=null con0=null,fd:1 \
-	quiet oops=panic panic_on_warn=1 panic=-1 \
+	"$uml/linux" mem=${memory_mib}M "${uml_parameters[@]}" \
+	init="$work/host" demo="$work" quiet oops=panic panic_on_warn=1 panic=-1 \
 	</dev/null 1>&"$show" 2>"$work/errors" &
 host=$!
 disown "$host"

@@ -27,8 +27,7 @@ EOF
 chmod +x "$work/init"
 
 TMPDIR=$work timeout -k 2 60 "$tree/linux" mem=64M \
-	root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
-	con=null con0=null,fd:1 kunit.enable=1 "init=$work/init" \
+	"${uml_parameters[@]}" "uml_dir=$work/" kunit.enable=1 "init=$work/init" \
 	</dev/null >"$work/console" 2>&1 || :
 # The kernel, too, has printed a header, for the suites that it has: none.
 tr -d '\r' <"$work/console" | sed '1,/^suites follow$/d' >"$cache/kunit.ktap"

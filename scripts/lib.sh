@@ -153,3 +153,9 @@ share_root() {
 	pc+=(-virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
 		-virtfs "local,path=$1,mount_tag=out,security_model=none")
 }
+
+# User Mode Linux's parameters for this machine's root, to read, and a console on
+# its standard output.
+# shellcheck disable=SC2034 # for the scripts that source this
+uml_parameters=(root=/dev/root rootfstype=hostfs rootflags=/ ro con=null
+	"con0=null,fd:1")

@@ -39,8 +39,7 @@ boot() {
 	# In a process group of its own, which timeout ends as a whole: this kernel's
 	# processes are processes here.
 	TMPDIR=$work timeout -k 2 "${UMLTEST_SECONDS:-60}" "$tree/linux" mem=128M \
-		root=/dev/root rootfstype=hostfs rootflags=/ ro "uml_dir=$work/" \
-		con=null con0=null,fd:1 quiet "init=$top/scripts/uml/init" \
+		"${uml_parameters[@]}" "uml_dir=$work/" quiet "init=$top/scripts/uml/init" \
 		"work=$work" program=crng ${COVERAGE:+COVERAGE=yes} "$@" \
 		</dev/null >"$work/console" 2>&1 &
 	uml=$!
