@@ -53,14 +53,19 @@ need() {
 	fi
 }
 
+# apt_get ARGUMENT...: one at a time: apt-get itself would give up.
+apt_get() {
+	DEBIAN_FRONTEND=noninteractive flock -o "$cache/apt.lock" apt-get "$@" \
+		>"$cache/apt.log" 2>&1
+}
+
 apt_update() {
-	apt-get update >"$cache/apt.log" 2>&1 ||
+	apt_get update ||
 		die "no package lists to be had (is the network up?); as root, try: apt-get update"
 }
 
 apt_install() {
-	DEBIAN_FRONTEND=noninteractive apt-get install -y \
-		--no-install-recommends "$@" >"$cache/apt.log" 2>&1
+	apt_get install -y --no-install-recommends "$@"
 }
 
 # What build-module.sh takes so that a module counts its lines, if COVERAGE asks
