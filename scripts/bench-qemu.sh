@@ -14,24 +14,9 @@
 # CPU does 10^9 instructions a second for the polite guests, which leave it idle
 # most of the time; 1.25 * 10^8 for the hostile one, which never does.
 
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/bench/vm.sh"
 
-need busybox-static cpio gcc kmod libc6-dev liburing-dev make qemu-system-x86
-[ "$(dpkg --print-architecture)" = amd64 ] ||
-	die "the benchmarks run on amd64 only: their VM is an x86-64 PC"
-stock=$("$top/scripts/stock-kernel.sh" --headers)
-{ read -r image; read -r kdir; } <<<"$stock"
 module=$("$top/scripts/build-module.sh" "$kdir")
-
-work=$(mktemp -d)
-vm=
-end() {
-	[ -z "$vm" ] || kill "$vm" 2>/dev/null || :
-	wait
-	rm -rf "$work"
-}
-trap end EXIT
-trap 'exit 130' INT TERM HUP
 
 # Where vm/init goes on.
 mkdir "$work/vm"

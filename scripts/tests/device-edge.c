@@ -18,32 +18,15 @@
 #define RATE		10
 #define PERIOD_MS	100
 
-static int edge_on(int fd, unsigned int more_events)
-{
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET | more_events };
-	int epoll = epoll_create1(0);
-
-	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
-		bail_out("a client can be added to an epoll");
-	return epoll;
-}
-
-static int edges(int epoll, int timeout_ms)
-{
-	struct epoll_event event;
-
-	return epoll_wait(epoll, &event, 1, timeout_ms);
-}
-
 static void test_once_an_edge(void)
 {
 	int fd = rngq_open_quota(O_NONBLOCK, RATE, HOUR_MS, 0);
-	int epoll = edge_on(fd, 0);
+	int epoll = rngq_edge_on(fd, 0);
 
-	is_ret(edges(epoll, LATE_MS), 1, "a full client is an edge when it is added");
-	is_ret(edges(epoll, 50), 0, "and only once");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "a full client is an edge when it is added");
+	is_ret(rngq_edges(epoll, 50), 0, "and only once");
 	rngq_drain(fd);
-	is_ret(edges(epoll, 50), 0, "an empty one is none");
+	is_ret(rngq_edges(epoll, 50), 0, "an empty one is none");
 	close(epoll);
 	close(fd);
 }
@@ -52,11 +35,11 @@ static void test_once_an_edge(void)
 static void test_each_refill(size_t asked, bool sees_eagain, const char *name)
 {
 	int fd = rngq_open_quota(O_NONBLOCK, RATE, PERIOD_MS, 0);
-	int epoll = edge_on(fd, 0), seen = 0;
+	int epoll = rngq_edge_on(fd, 0), seen = 0;
 	char bytes[2 * RATE];
 
 	for (int i = 0; i < 6; i++) {
-		if (edges(epoll, LATE_MS) != 1 || read(fd, bytes, asked) != RATE)
+		if (rngq_edges(epoll, LATE_MS) != 1 || read(fd, bytes, asked) != RATE)
 			break;
 		seen++;
 		if (sees_eagain)
@@ -73,19 +56,19 @@ static void test_drained_elsewhere(void)
 	int fd = rngq_open_quota(0, RATE, PERIOD_MS, 0);
 	int other = dup(fd), epoll, before;
 
-	before = edge_on(fd, 0);
-	is_ret(edges(before, LATE_MS), 1, "(the edge of being added)");
+	before = rngq_edge_on(fd, 0);
+	is_ret(rngq_edges(before, LATE_MS), 1, "(the edge of being added)");
 	is_ret(rngq_take(other, RATE), RATE,
 	       "(drain it through another descriptor)");
-	is_ret(edges(before, LATE_MS), 1, "that refill is an edge as well");
+	is_ret(rngq_edges(before, LATE_MS), 1, "that refill is an edge as well");
 
 	/* The client is kept empty until the second epoll has been added. */
 	rngq_set_quota(fd, RATE, HOUR_MS, 0);
 	is_ret(rngq_take(other, RATE), RATE, "(drain it again)");
-	epoll = edge_on(fd, 0);
-	is_ret(edges(epoll, 0), 0, "an empty client is no edge when it is added");
+	epoll = rngq_edge_on(fd, 0);
+	is_ret(rngq_edges(epoll, 0), 0, "an empty client is no edge when it is added");
 	rngq_set_quota(fd, RATE, PERIOD_MS, 0);
-	is_ret(edges(epoll, LATE_MS), 1, "its refill is one");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "its refill is one");
 	close(epoll);
 	close(before);
 	close(other);
@@ -99,12 +82,12 @@ static void test_several_epolls(void)
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 
 	for (int i = 0; i < 3; i++)
-		epolls[i] = edge_on(fd, 0);
+		epolls[i] = rngq_edge_on(fd, 0);
 	epoll_ctl(nested, EPOLL_CTL_ADD, epolls[2], &event);
 	for (int round = 0; round < 4; round++) {
-		seen_nested += edges(nested, LATE_MS);
+		seen_nested += rngq_edges(nested, LATE_MS);
 		for (int i = 0; i < 3; i++)
-			seen += edges(epolls[i], LATE_MS);
+			seen += rngq_edges(epolls[i], LATE_MS);
 		if (rngq_take(fd, RATE) != RATE)
 			break;
 	}
@@ -120,14 +103,14 @@ static void test_oneshot(void)
 {
 	int fd = rngq_open_quota(O_NONBLOCK, RATE, PERIOD_MS, 0);
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET | EPOLLONESHOT };
-	int epoll = edge_on(fd, EPOLLONESHOT);
+	int epoll = rngq_edge_on(fd, EPOLLONESHOT);
 
-	is_ret(edges(epoll, LATE_MS), 1, "one shot: the first edge");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "one shot: the first edge");
 	rngq_drain(fd);
-	is_ret(edges(epoll, 3 * PERIOD_MS), 0, "then no more");
+	is_ret(rngq_edges(epoll, 3 * PERIOD_MS), 0, "then no more");
 	rngq_drain(fd);
 	epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
-	is_ret(edges(epoll, LATE_MS), 1, "until it is armed again");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "until it is armed again");
 	close(epoll);
 	close(fd);
 }
@@ -135,10 +118,10 @@ static void test_oneshot(void)
 static void test_exclusive(void)
 {
 	int fd = rngq_open_quota(O_NONBLOCK, RATE, PERIOD_MS, 0), seen = 0;
-	int epoll = edge_on(fd, EPOLLEXCLUSIVE);
+	int epoll = rngq_edge_on(fd, EPOLLEXCLUSIVE);
 
 	for (int i = 0; i < 4; i++) {
-		seen += edges(epoll, LATE_MS);
+		seen += rngq_edges(epoll, LATE_MS);
 		if (rngq_take(fd, RATE) != RATE)
 			break;
 	}
@@ -151,13 +134,13 @@ static void test_exclusive(void)
 static void test_beside_a_reader(void)
 {
 	int fd = rngq_open_quota(0, RATE, 3 * PERIOD_MS, 0);
-	int epoll = edge_on(fd, 0);
+	int epoll = rngq_edge_on(fd, 0);
 	struct reader reader;
 
-	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	rngq_drain(fd);
 	reader_start_asleep(&reader, fd, 1);
-	is_ret(edges(epoll, LATE_MS), 1, "a refill is an edge while a reader sleeps");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "a refill is an edge while a reader sleeps");
 	reader_join(&reader);
 	is_ret(reader.result, 1, "which gets its byte");
 	close(epoll);
@@ -177,7 +160,7 @@ static void *wait_for_edge(void *argument)
 
 	waiter->tid = gettid();
 	sem_post(&waiter->started);
-	waiter->seen = edges(waiter->epoll, LATE_MS);
+	waiter->seen = rngq_edges(waiter->epoll, LATE_MS);
 	return NULL;
 }
 
@@ -185,11 +168,11 @@ static void *wait_for_edge(void *argument)
 static void test_exclusive_beside_a_reader(void)
 {
 	int fd = rngq_open_quota(0, RATE, HOUR_MS, 0);
-	struct epoll_waiter waiter = { .epoll = edge_on(fd, EPOLLEXCLUSIVE) };
+	struct epoll_waiter waiter = { .epoll = rngq_edge_on(fd, EPOLLEXCLUSIVE) };
 	struct reader reader;
 	pthread_t thread;
 
-	is_ret(edges(waiter.epoll, LATE_MS), 1, "(the edge of being added)");
+	is_ret(rngq_edges(waiter.epoll, LATE_MS), 1, "(the edge of being added)");
 	rngq_drain(fd);
 	sem_init(&waiter.started, 0, 0);
 	if (pthread_create(&thread, NULL, wait_for_edge, &waiter))
@@ -216,16 +199,16 @@ static void test_beat(void)
 {
 	const u64 period_ms = 1000, late_ms = 500, slack_ms = 400;
 	int fd = rngq_open_quota(O_NONBLOCK, RATE, period_ms, 0);
-	int epoll = edge_on(fd, 0);
+	int epoll = rngq_edge_on(fd, 0);
 	u64 first_ms, second_ms;
 
-	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	rngq_take(fd, 2 * RATE);
-	is_ret(edges(epoll, LATE_MS), 1, "(the first refill)");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the first refill)");
 	first_ms = rngq_now_ms();
 	rngq_sleep_ms(late_ms);
 	rngq_take(fd, 2 * RATE);
-	is_ret(edges(epoll, LATE_MS), 1, "(the second refill)");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the second refill)");
 	second_ms = rngq_now_ms();
 	is_between(second_ms - first_ms, 0, period_ms + slack_ms,
 		   "a late edge-triggered reader's next refill is on the beat");

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -117,6 +118,23 @@ u64 rngq_fdinfo(int fd, const char *name)
 	line += strlen(wanted);
 	line += strspn(line, " \t");
 	return strncmp(line, "max", 3) ? strtoull(line, NULL, 10) : RNGQ_MAX;
+}
+
+int rngq_edge_on(int fd, unsigned int more_events)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET | more_events };
+	int epoll = epoll_create1(0);
+
+	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		bail_out("a client can be added to an epoll");
+	return epoll;
+}
+
+int rngq_edges(int epoll, int timeout_ms)
+{
+	struct epoll_event event;
+
+	return epoll_wait(epoll, &event, 1, timeout_ms);
 }
 
 u64 rngq_id(int fd)

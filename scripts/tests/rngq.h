@@ -44,6 +44,13 @@ int rngq_open_unlimited(int flags);
 /* Wait until @fd can be read: false if that does not come. */
 bool rngq_becomes_readable(int fd);
 
+/*
+ * A new epoll that has @fd, edge-triggered; and how many edges it has seen, one at
+ * the most, within @timeout_ms.
+ */
+int rngq_edge_on(int fd, unsigned int more_events);
+int rngq_edges(int epoll, int timeout_ms);
+
 /* The id of the client behind @fd. */
 u64 rngq_id(int fd);
 

@@ -33,23 +33,6 @@ static short poll_now(int fd)
 	return poll(&pollfd, 1, 0) > 0 ? pollfd.revents : 0;
 }
 
-static int edge_on(int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.fd = fd };
-	int epoll = epoll_create1(0);
-
-	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
-		bail_out("a client can be added to an epoll");
-	return epoll;
-}
-
-static int edges(int epoll, int timeout_ms)
-{
-	struct epoll_event event;
-
-	return epoll_wait(epoll, &event, 1, timeout_ms);
-}
-
 static void test_full_and_empty(void)
 {
 	int one, other, third;
@@ -192,13 +175,13 @@ static void test_own_then_total(void)
 	crowd_set_total(RATE, HOUR_MS, 0);
 	one = rngq_open_quota(O_NONBLOCK, RATE / 2, 100, 0);
 	other = rngq_open_unlimited(O_NONBLOCK);
-	epoll = edge_on(one);
-	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
+	epoll = rngq_edge_on(one, 0);
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	is_ret(read(one, (char [RATE]) { }, RATE), RATE / 2, "a read as short as its own quota");
 	is_u64(rngq_drain(other), RATE - RATE / 2, "(another takes the rest of total/)");
-	is_ret(edges(epoll, 300), 0, "its own refill is no edge while total/ is empty");
+	is_ret(rngq_edges(epoll, 300), 0, "its own refill is no edge while total/ is empty");
 	rngq_set(PERIOD_MS, "total/period_ms");
-	is_ret(edges(epoll, LATE_MS), 1, "that of total/ is one");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "that of total/ is one");
 	is_ret(read(one, (char [RATE]) { }, RATE), RATE / 2, "there is something to read");
 	close(epoll);
 	close(one);
@@ -213,9 +196,9 @@ static void test_taken_elsewhere(void)
 	crowd_set_total(RATE, SHORT_MS, 0);
 	fd = rngq_open_unlimited(O_NONBLOCK);
 	other = dup(fd);
-	epoll = edge_on(fd);
+	epoll = rngq_edge_on(fd, 0);
 	for (int i = 0; i < 4; i++) {
-		is_ret(edges(epoll, LATE_MS), 1, "a turn is an edge");
+		is_ret(rngq_edges(epoll, LATE_MS), 1, "a turn is an edge");
 		is_ret(rngq_take(other, RATE), RATE,
 		       "though it was taken through another descriptor");
 	}
@@ -280,12 +263,12 @@ static void refill_passes(int fd, int other)
 /* It is short, and yet there is something left: a refill came meanwhile. */
 static void test_refilled_on_its_way(int fd, const char *whose)
 {
-	int epoll = edge_on(fd);
+	int epoll = rngq_edge_on(fd, 0);
 
-	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	is_ret(read_while(fd, refill_passes, -1), 6000,
 	       "a read is no longer for a refill of %s on its way", whose);
-	is_ret(edges(epoll, LATE_MS), 1, "but that refill is an edge");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "but that refill is an edge");
 	close(epoll);
 	close(fd);
 }
@@ -297,13 +280,13 @@ static void test_short_read(void)
 	crowd_set_total(6000, HOUR_MS, 0);
 	fd = rngq_open_unlimited(O_NONBLOCK);
 	other = rngq_open_unlimited(O_NONBLOCK);
-	epoll = edge_on(fd);
-	is_ret(edges(epoll, LATE_MS), 1, "(the edge of being added)");
+	epoll = rngq_edge_on(fd, 0);
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the edge of being added)");
 	is_ret(read_while(fd, other_drains, other), 4096,
 	       "a read that finds total/ empty on its way is short");
-	is_ret(edges(epoll, 50), 0, "(there is nothing now)");
+	is_ret(rngq_edges(epoll, 50), 0, "(there is nothing now)");
 	rngq_set(PERIOD_MS, "total/period_ms");
-	is_ret(edges(epoll, LATE_MS), 1, "then the next refill is an edge");
+	is_ret(rngq_edges(epoll, LATE_MS), 1, "then the next refill is an edge");
 	close(epoll);
 	close(other);
 	close(fd);
