@@ -34,9 +34,8 @@ measure() {
 	local ended
 
 	mkdir "$work/out"
-	# Huge pages come to a QEMU when the kernel finds the time.
 	emulated_pc "$(echo "$image"/boot/vmlinuz-*)" "$work/initramfs" "$work/console" \
-		"quiet panic_on_warn=1 transparent_hugepage=never vmtest=$work scripts=$work arguments=$1"
+		"quiet panic_on_warn=1 vmtest=$work scripts=$work arguments=$1"
 	share_root "$work/out"
 	timeout -k 5 600 "${pc[@]}" -serial stdio -smp 1 -m 2G \
 		-accel tcg,thread=single -icount "shift=$2,sleep=off" \

@@ -36,21 +36,17 @@ count() {
 	fi
 }
 
-run kunit
-run umltest
-# These only build and read: beside the VMs, which wait much of the time.
-for part in lint maketest; do
-	nice -n 19 "$top/scripts/$part.sh" >"$work/$part" 2>"$work/$part.errors" &
+# These two only read and build, and don't mind each other.
+"$top/scripts/maketest.sh" >"$work/maketest" 2>"$work/errors" &
+run lint
+wait
+say "== maketest"
+cat "$work/errors" >&2
+count maketest
+for part in kunit umltest vmtest snapshottest; do
+	run "$part"
 done
-run vmtest
-run snapshottest
 # The races of check-debug, which no other kernel would notice.
 KERNEL=debug CPUS=4 DURATION=${DURATION:-180} run vmtest debug-races
-wait
-for part in lint maketest; do
-	say "== $part"
-	cat "$work/$part.errors" >&2
-	count "$part"
-done
 echo "check: $passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

@@ -239,6 +239,11 @@ static void run_qemu(const struct guest_options *options, int qtest_fd,
 		perror("becoming another user");
 		return;
 	}
+	/* When khugepaged finds the time it gives a process memory it did not ask for. */
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)) {
+		perror("PR_SET_THP_DISABLE");
+		return;
+	}
 	/* No QEMU outlives its test. (A change of user drops this.) */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL)) {
 		perror("PR_SET_PDEATHSIG");
