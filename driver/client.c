@@ -229,8 +229,9 @@ void rngq_client_put(struct rngq_client *client)
  *
  * Context: Process context, may sleep; no client can be made any more. The
  * module must not go before. That matters where CONFIG_DEBUG_KOBJECT_RELEASE
- * puts releases off; elsewhere the last close has freed the client. (Where it
- * does the last one may still be returning: nothing tells when it has.)
+ * puts releases off: there the last release may still be about to return
+ * afterwards, as nothing tells when it has. Elsewhere the last close has freed
+ * the client.
  */
 void rngq_client_wait_all_freed(void)
 {

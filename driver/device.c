@@ -36,7 +36,8 @@
 /*
  * A CPU keeps the one that it used last, wiped, for its next read: the kernel may
  * zero what it allocates, to be safe, and that would cost a short read more than
- * its bytes. Whoever takes it from here, in one step, has it for itself.
+ * its bytes. Whoever takes it from here, in one step, has it for itself. They are
+ * freed when the module goes.
  */
 static DEFINE_PER_CPU(u8 *, rngq_large_buffer);
 

@@ -8,7 +8,7 @@
  *	slab NAME BYTES			of them, in this cache
  *	idle WHAT TIMERS CALLS COST...	10 s in which nothing asks for anything
  *	waiting BYTES READS COST
- *	woken READS WAKEUPS SWITCHES
+ *	woken READS WAKEUPS
  *
  * COST is what the CPU did beside idling, in instructions. With -icount the clock
  * advances a nanosecond an instruction, and while the CPU halts it leaps to the
@@ -375,17 +375,9 @@ static void start_waiters(void)
 	}
 }
 
-static u64 switches(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_nvcsw;
-}
-
 static void measure_waiting(void)
 {
-	u64 bytes, count, cost, nvcsw;
+	u64 bytes, count, cost;
 
 	start_waiters();
 	rngq_sleep_ms(2 * PERIOD_MS);
@@ -398,12 +390,10 @@ static void measure_waiting(void)
 	/* Separately, since it takes instructions, too. */
 	write_file(WAKING "trigger", "hist:keys=comm if comm == \"" WAITER "\"");
 	count = reads;
-	nvcsw = switches();
 	rngq_sleep_ms(WOKEN_SEC * 1000);
 	count = reads - count;
-	/* One is of this thread. */
-	fprintf(measured, "woken %llu %llu %llu\n", count,
-		number_in(WAKING "hist", "Hits:"), switches() - nvcsw);
+	fprintf(measured, "woken %llu %llu\n", count,
+		number_in(WAKING "hist", "Hits:"));
 }
 
 int main(int argc, char **argv)
