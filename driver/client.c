@@ -4,13 +4,13 @@
  * belongs to it, who guards what and how long it lives.
  */
 #include "client.h"
-#include "client_sysfs.h"
 #include "compat.h"
 #include "crng.h"
 #include "stats.h"
 #include "total.h"
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/cred.h>
 #include <linux/ktime.h>
 #include <linux/lockdep.h>
@@ -37,25 +37,39 @@ static bool is_throttled(const struct rngq_client *client)
 	return client->throttled_since_ns != RNGQ_NEVER;
 }
 
-/* What may be read, of its own bucket and the host's. */
-static u64 available_bytes(struct rngq_client *client)
+/*
+ * What may be read, of its own bucket and the host's. If it is the host's that is in
+ * the way, @way tells what to do about it.
+ */
+static u64 available_bytes(struct rngq_client *client, u64 want_bytes,
+			   enum rngq_way way, u64 now_ns)
 {
-	return rngq_total_available(&client->turn,
-				    rngq_bucket_available(&client->bucket));
+	u64 bytes = rngq_bucket_available(&client->bucket);
+	struct rngq_shares *shares;
+
+	if (!bytes || !rngq_total_is_limited())
+		return bytes;
+	/* All that wait may be added up, and don't overflow. */
+	want_bytes = min3(bytes, want_bytes, BIT_ULL(40));
+	shares = rngq_total_lock(now_ns);
+	bytes = min(bytes, rngq_shares_ask(shares, &client->member, want_bytes,
+					   way));
+	rngq_total_unlock();
+	return bytes;
 }
 
-/* The same, and if it is the host's that is in the way, get in line there. */
-static u64 available_or_line_up(struct rngq_client *client)
+/* It gives its part in the host's bucket up, and a wait for that is over. */
+static void withdraw(struct rngq_client *client)
 {
-	return rngq_total_line_up(&client->turn,
-				  rngq_bucket_available(&client->bucket));
-}
+	u64 now_ns = ktime_get_ns();
 
-/* It gives its turn up. A wait for its own bucket goes on until the refill. */
-static void end_wait_for_turn(struct rngq_client *client)
-{
+	lockdep_assert_held(&client->wait.lock);
+
+	rngq_shares_withdraw(rngq_total_lock(now_ns), &client->member);
+	rngq_total_unlock();
+	/* A wait for its own bucket goes on until the refill. */
 	if (is_throttled(client) && rngq_bucket_available(&client->bucket))
-		end_throttle(client, ktime_get_ns());
+		end_throttle(client, now_ns);
 }
 
 /* Bring the bucket up to date; a refill ends the wait for it when it was due */
@@ -70,8 +84,9 @@ static void refresh(struct rngq_client *client, u64 now_ns)
 		return;
 	was_empty = !rngq_bucket_available(&client->bucket);
 	rngq_bucket_refill(&client->bucket, now_ns);
-	/* Else it is its turn at the host's bucket that is waited for. */
-	if (was_empty && is_throttled(client) && available_bytes(client))
+	/* Else it is the host's bucket that is waited for. */
+	if (was_empty && is_throttled(client) &&
+	    available_bytes(client, 1, RNGQ_GO, now_ns))
 		end_throttle(client, due_ns);
 }
 
@@ -121,7 +136,8 @@ static void note_wait(struct rngq_client *client, u64 bytes, u64 now_ns)
  * What may be read; if nothing, note that somebody found it so, and see to it
  * that whoever is on the wait queue will be woken.
  */
-static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
+static u64 available_or_await(struct rngq_client *client, u64 want_bytes,
+			      enum rngq_way way, u64 *now_ns)
 {
 	u64 bytes;
 
@@ -130,10 +146,10 @@ static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 
 	/* Asked once: it may become ready at any time. */
 	if (!rngq_crng_ready()) {
-		rngq_crng_watch();
+		rngq_crng_watch(&client->crng_waiter);
 		return 0;
 	}
-	bytes = available_or_line_up(client);
+	bytes = available_bytes(client, want_bytes, way, *now_ns);
 	if (!bytes || is_throttled(client))
 		note_wait(client, bytes, *now_ns);
 	return bytes;
@@ -143,13 +159,13 @@ static u64 available_or_await(struct rngq_client *client, u64 *now_ns)
 static void recheck(struct rngq_client *client, u64 now_ns)
 {
 	refresh(client, now_ns);
-	if (is_throttled(client) && available_bytes(client))
+	if (is_throttled(client) && available_bytes(client, 1, RNGQ_GO, now_ns))
 		end_throttle(client, now_ns);
 
 	/* Before the generator is ready nobody is woken: its watch does that. */
 	if (!has_waiters(client) || !rngq_crng_ready())
 		return;
-	if (available_or_line_up(client))
+	if (available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 	else
 		await_refill(client);
@@ -165,13 +181,28 @@ static enum hrtimer_restart timer_expired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+/* Those it waited for have something: the host's bucket, or the generator. */
+static void wake(struct rngq_waiter *waiter)
+{
+	rngq_client_recheck(container_of(waiter->kobj, struct rngq_client,
+					 kobj));
+}
+
+static void init_waiter(struct rngq_client *client, struct rngq_waiter *waiter)
+{
+	INIT_LIST_HEAD(&waiter->node);
+	waiter->kobj = &client->kobj;
+	waiter->wake = wake;
+}
+
 /**
  * rngq_client_create() - make a client for the calling process
+ * @type: its kobject's type; its release function is rngq_client_release()
  *
  * Context: Process context, may sleep.
  * Return: The client, which its caller puts; or NULL: no memory.
  */
-struct rngq_client *rngq_client_create(void)
+struct rngq_client *rngq_client_create(const struct kobj_type *type)
 {
 	struct rngq_client *client;
 
@@ -180,7 +211,7 @@ struct rngq_client *rngq_client_create(void)
 		return NULL;
 
 	atomic_inc(&nr_allocated);
-	kobject_init(&client->kobj, &rngq_client_ktype);
+	kobject_init(&client->kobj, type);
 	client->pid = get_pid(task_tgid(current));
 	client->uid = current_euid();
 	rcu_read_lock();
@@ -191,7 +222,8 @@ struct rngq_client *rngq_client_create(void)
 	init_waitqueue_head(&client->wait);
 	hrtimer_setup(&client->timer, timer_expired, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
-	rngq_turn_init(&client->turn);
+	init_waiter(client, &client->member.waiter);
+	init_waiter(client, &client->crng_waiter);
 	client->throttled_since_ns = RNGQ_NEVER;
 	return client;
 }
@@ -247,12 +279,12 @@ void rngq_client_wait_all_freed(void)
 void rngq_client_stop(struct rngq_client *client)
 {
 	hrtimer_cancel(&client->timer);
-	rngq_total_leave(&client->turn);
+	rngq_crng_leave(&client->crng_waiter);
 
 	/* A wait whose refill nobody came for has ended all the same. */
 	spin_lock_irq(&client->wait.lock);
 	refresh(client, ktime_get_ns());
-	end_wait_for_turn(client);
+	withdraw(client);
 	spin_unlock_irq(&client->wait.lock);
 }
 
@@ -273,8 +305,8 @@ struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
 	return bucket;
 }
 
-static int wait_until_available(struct rngq_client *client, u64 *available,
-				u64 *now_ns)
+static int wait_until_available(struct rngq_client *client, u64 want_bytes,
+				u64 *available, u64 *now_ns)
 {
 	DECLARE_WAITQUEUE(wait, current);
 	int err = 0;
@@ -282,7 +314,8 @@ static int wait_until_available(struct rngq_client *client, u64 *available,
 	/* At the head, so that no exclusive poller takes the wake-up away. */
 	__add_wait_queue(&client->wait, &wait);
 	while (!err) {
-		*available = available_or_await(client, now_ns);
+		*available = available_or_await(client, want_bytes, RNGQ_SLEEP,
+						now_ns);
 		if (*available)
 			break;
 		err = do_wait_intr_irq(&client->wait, &wait);
@@ -292,24 +325,39 @@ static int wait_until_available(struct rngq_client *client, u64 *available,
 	return err;
 }
 
-/*
- * Take from both buckets what the client's own has; at the host's others may be
- * quicker.
- */
+/* Take from both buckets, at the most what its own has. Who is due more, waits. */
 static u64 take(struct rngq_client *client, u64 bytes, u64 now_ns,
-		struct rngq_taken *taken)
+		struct rngq_taken *taken, u64 *available)
 {
-	bytes = rngq_total_take(&client->turn, bytes, &taken->total);
-	if (bytes)
-		rngq_bucket_take(&client->bucket, bytes, now_ns, &taken->own);
+	struct rngq_shares *shares;
 
-	/*
-	 * An edge-triggered poller may stop here, without having seen that
-	 * there is nothing left, and wait for the edge.
-	 */
-	if (has_waiters(client) && !available_or_line_up(client))
-		await_refill(client);
+	*available = rngq_bucket_available(&client->bucket);
+	bytes = min(bytes, *available);
+	taken->total.level_bytes = 0;
+	if (rngq_total_is_limited() && bytes) {
+		shares = rngq_total_lock(now_ns);
+		*available = min(*available,
+				 rngq_shares_ask(shares, &client->member, bytes,
+						 RNGQ_GO));
+		bytes = rngq_shares_take(shares, &client->member, bytes,
+					 &taken->total);
+		rngq_total_unlock();
+	}
+	if (bytes)
+		bytes = rngq_bucket_take(&client->bucket, bytes, now_ns,
+					 &taken->own);
 	return bytes;
+}
+
+/*
+ * An edge-triggered poller may stop here, without having seen that there is nothing
+ * left, and wait for the edge.
+ */
+static void await_edge(struct rngq_client *client, u64 now_ns)
+{
+	if (has_waiters(client) &&
+	    !available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
+		await_refill(client);
 }
 
 /**
@@ -320,9 +368,8 @@ static u64 take(struct rngq_client *client, u64 bytes, u64 now_ns,
  * @available: what there was, these bytes included: the most that the whole
  *	read may return, or RNGQ_MAX
  *
- * The way of nearly every read, so as short as can be: its own bucket has
- * something, and is the only one; nobody waits. All else is the business of
- * rngq_client_await().
+ * The way of nearly every read, so as short as can be: there is something, and
+ * nobody waits. All else is the business of rngq_client_await().
  *
  * Context: Process context, does not sleep.
  * Return: How many bytes may be delivered; 0: go on with rngq_client_await().
@@ -335,17 +382,14 @@ size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 	u64 now_ns = 0;
 
 	spin_lock_irq(&client->wait.lock);
-	if (rngq_crng_ready() && !rngq_total_is_limited() &&
+	if (rngq_crng_ready() &&
 	    likely(!is_throttled(client) && !has_waiters(client))) {
 		/* Without a limit it has no clock, and needs none. */
-		if (bucket->rate_bytes != RNGQ_MAX) {
+		if (bucket->rate_bytes != RNGQ_MAX || rngq_total_is_limited()) {
 			now_ns = ktime_get_ns();
 			rngq_bucket_refill(bucket, now_ns);
 		}
-		*available = rngq_bucket_available(bucket);
-		bytes = rngq_bucket_take(bucket, want_bytes, now_ns,
-					 &taken->own);
-		taken->total.level_bytes = 0;
+		bytes = take(client, want_bytes, now_ns, taken, available);
 	}
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
@@ -354,7 +398,8 @@ size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 /**
  * rngq_client_await() - take the first bytes of a read, when there are some
  * @client: the client
- * @want_bytes: how many at the most, at least 1
+ * @want_bytes: how many the read wants, at least 1
+ * @first_bytes: how many of them to take first, at the most
  * @nowait: don't sleep
  * @taken: where the bytes came from, for rngq_client_give_back()
  * @available: what there was, these bytes included: the most that the whole
@@ -365,8 +410,8 @@ size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
  * nothing and @nowait; -ERESTARTSYS if a signal came before there was.
  */
 ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
-			  bool nowait, struct rngq_taken *taken,
-			  u64 *available)
+			  size_t first_bytes, bool nowait,
+			  struct rngq_taken *taken, u64 *available)
 {
 	u64 bytes = 0;
 	u64 now_ns;
@@ -374,25 +419,28 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 
 	spin_lock_irq(&client->wait.lock);
 	do {
-		*available = available_or_await(client, &now_ns);
+		*available = available_or_await(client, want_bytes,
+						nowait ? RNGQ_WAIT : RNGQ_SLEEP,
+						&now_ns);
 		if (*available)
 			err = 0;
 		else if (nowait)
 			err = -EAGAIN;
 		else
-			err = wait_until_available(client, available, &now_ns);
-		if (!err)
-			bytes = take(client, min_t(u64, *available, want_bytes),
-				     now_ns, taken);
+			err = wait_until_available(client, want_bytes,
+						   available, &now_ns);
+		if (!err) {
+			bytes = take(client, first_bytes, now_ns, taken,
+				     available);
+			await_edge(client, now_ns);
+		}
 	} while (!err && !bytes);
 	if (err && !has_waiters(client)) {
 		/* Nobody waits. A timer that runs now does no harm. */
 		hrtimer_try_to_cancel(&client->timer);
-		/* Who doesn't sleep keeps its turn, and will ask again. */
-		if (!nowait) {
-			rngq_total_withdraw(&client->turn);
-			end_wait_for_turn(client);
-		}
+		/* Who doesn't sleep keeps its place, and will ask again. */
+		if (!nowait)
+			withdraw(client);
 	}
 	spin_unlock_irq(&client->wait.lock);
 	return err ? err : bytes;
@@ -410,14 +458,14 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 			     struct rngq_taken *taken)
 {
+	u64 available, now_ns;
 	size_t bytes;
-	u64 now_ns;
 
 	spin_lock_irq(&client->wait.lock);
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
-	bytes = take(client, min_t(u64, rngq_bucket_available(&client->bucket),
-				   want_bytes), now_ns, taken);
+	bytes = take(client, want_bytes, now_ns, taken, &available);
+	await_edge(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
 }
@@ -439,7 +487,11 @@ void rngq_client_give_back(struct rngq_client *client,
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
 	rngq_bucket_give_back(&client->bucket, &taken->own, bytes);
-	rngq_total_give_back(&taken->total, bytes);
+	if (taken->total.level_bytes) {
+		rngq_shares_give_back(rngq_total_lock(now_ns), &client->member,
+				      &taken->total, bytes);
+		rngq_total_unlock();
+	}
 	recheck(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
 }
@@ -476,9 +528,12 @@ __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
 	u64 now_ns;
 
 	poll_wait(file, &client->wait, table);
+	/* Whoever asks for nothing else is told nothing, and changes nothing. */
+	if (!(poll_requested_events(table) & (EPOLLIN | EPOLLRDNORM)))
+		return 0;
 
 	spin_lock_irq(&client->wait.lock);
-	if (available_or_await(client, &now_ns))
+	if (available_or_await(client, RNGQ_MAX, RNGQ_WAIT, &now_ns))
 		events = EPOLLIN | EPOLLRDNORM;
 	spin_unlock_irq(&client->wait.lock);
 	return events;
@@ -516,23 +571,6 @@ void rngq_client_recheck(struct rngq_client *client)
 	spin_lock_irqsave(&client->wait.lock, flags);
 	recheck(client, ktime_get_ns());
 	spin_unlock_irqrestore(&client->wait.lock, flags);
-}
-
-/**
- * rngq_client_has_waiters() - does anybody wait?
- * @client: the client
- *
- * Context: Process context.
- * Return: Whether there is a sleeping reader or a registered poller.
- */
-bool rngq_client_has_waiters(struct rngq_client *client)
-{
-	bool active;
-
-	spin_lock_irq(&client->wait.lock);
-	active = has_waiters(client);
-	spin_unlock_irq(&client->wait.lock);
-	return active;
 }
 
 /**

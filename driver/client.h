@@ -2,13 +2,13 @@
 /*
  * A client: one open file description on /dev/rngquota.
  *
- * It has a bucket, a place in line for the host's (total.h), counters, a queue
- * of those who wait, and a timer that is armed only while somebody waits for
- * the next refill. device.c makes one at open() and ends it at the last
- * close(); registry.c decides what its quota is and what its bucket starts
- * with; client_sysfs.c shows it to users. From then on nobody touches the
- * bucket but the code here, under the wait queue's own lock, so that nothing
- * can change between finding nothing and going to sleep.
+ * It has a bucket, a part in the host's (total.h), counters, a queue of those
+ * who wait, and a timer that is armed only while somebody waits for the next
+ * refill. device.c makes one at open() and ends it at the last close();
+ * registry.c decides what its quota is and what its bucket starts with;
+ * client_sysfs.c shows it to users. From then on nobody touches the bucket but
+ * the code here, under the wait queue's own lock, so that nothing can change
+ * between finding nothing and going to sleep.
  *
  * Who waits: a reader that sleeps in here, and whoever hangs on the wait queue
  * through poll, which with epoll is all the time. A wake-up is sent only when
@@ -34,13 +34,14 @@
 #include "bucket.h"
 #include "process.h"
 #include "quota.h"
-#include "turns.h"
+#include "shares.h"
+#include "waiter.h"
 
 /**
  * struct rngq_counters - what a client has done
  * @bytes:		bytes delivered
  * @reads:		reads that returned at least one byte
- * @throttled:		waits for a refill or a turn
+ * @throttled:		waits for a refill of its own bucket or the host's
  * @throttled_ns:	how long those lasted that have ended
  */
 struct rngq_counters {
@@ -66,9 +67,9 @@ struct rngq_taken {
  * I: set before the client is known to others, and never again
  * R: the registry's mutex (registry.c)
  * L: wait.lock, which timers take, so with interrupts off
- * T: the lock of the host's bucket (total.c)
+ * T: the lock of the host's bucket (total.c); wakers read @waiter's constants
  * K: the kobject's reference count
- * A: atomic; readers add to it without a lock
+ * A: atomic, or once set for good; readers write it without a lock
  *
  * R is taken before L, and L before T.
  */
@@ -88,16 +89,18 @@ struct rngq_client {
 	wait_queue_head_t wait;
 	struct hrtimer timer;		/* L: when it is armed, and for when */
 	struct rngq_bucket bucket;	/* L */
-	struct rngq_turn turn;		/* T: its place at the host's bucket */
-	u64 throttled;			/* L: waits for a refill or a turn */
+	struct rngq_member member;	/* T: its part in the host's bucket */
+	struct rngq_waiter crng_waiter;	/* on the generator's list (crng.c) */
+	u64 throttled;			/* L: waits, of its own and the host's */
 	u64 throttled_ns;		/* L: how long those lasted that ended */
 	u64 throttled_since_ns;		/* L: RNGQ_NEVER: it is not */
 
 	atomic64_t bytes;		/* A: delivered, counted as a read ends */
 	atomic64_t reads;		/* A: that returned at least one byte */
+	bool has_faulted;		/* A: a read had a bad address (device.c) */
 };
 
-struct rngq_client *rngq_client_create(void);
+struct rngq_client *rngq_client_create(const struct kobj_type *type);
 void rngq_client_stop(struct rngq_client *client);
 struct rngq_bucket rngq_client_bucket(struct rngq_client *client);
 void rngq_client_put(struct rngq_client *client);
@@ -107,8 +110,8 @@ void rngq_client_wait_all_freed(void);
 size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 			struct rngq_taken *taken, u64 *available);
 ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
-			  bool nowait, struct rngq_taken *taken,
-			  u64 *available);
+			  size_t first_bytes, bool nowait,
+			  struct rngq_taken *taken, u64 *available);
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 			     struct rngq_taken *taken);
 void rngq_client_give_back(struct rngq_client *client,
@@ -119,7 +122,6 @@ __poll_t rngq_client_poll(struct rngq_client *client, struct file *file,
 
 void rngq_client_set_quota(struct rngq_client *client);
 void rngq_client_recheck(struct rngq_client *client);
-bool rngq_client_has_waiters(struct rngq_client *client);
 u64 rngq_client_snapshot(struct rngq_client *client,
 			 struct rngq_counters *count);
 

@@ -17,7 +17,8 @@
 
 /* One file each; the settings come first, with their own numbers. */
 enum client_file {
-	FILE_OVERRIDES = RNGQ_QUOTA_SETTINGS,
+	FILE_QUOTA = RNGQ_QUOTA_SETTINGS,
+	FILE_OVERRIDES,
 	FILE_PID,
 	FILE_COMM,
 	FILE_UID,
@@ -52,6 +53,8 @@ static ssize_t show_setting(struct rngq_client *client, unsigned int file,
 	int len = 0;
 
 	overrides = rngq_registry_quota(client, &quota);
+	if (file == FILE_QUOTA)
+		return rngq_quota_emit(page, &quota);
 	if (file != FILE_OVERRIDES)
 		return rngq_setting_emit(page, *rngq_quota_value(&quota, file));
 
@@ -147,22 +150,27 @@ static ssize_t store(struct kobject *kobj, struct attribute *attr,
 {
 	struct rngq_client *client = to_client(kobj);
 	unsigned int file = to_file(attr);
-	u64 value;
-	int err;
+	enum rngq_setting first = file == FILE_QUOTA ? RNGQ_RATE_BYTES : file;
+	u64 values[RNGQ_QUOTA_SETTINGS];
+	int nr = 1, err = 0;
 
 	/* Root may have made another file writable: sysfs goes by its mode. */
-	if (file >= RNGQ_QUOTA_SETTINGS)
+	if (file > FILE_QUOTA)
 		return -EIO;
 	if (!rngq_setting_is_whole(text, len))
 		return -EINVAL;
 	if (sysfs_streq(text, "default")) {
-		rngq_registry_follow(client, file);
+		rngq_registry_follow(client, first, file == FILE_QUOTA ?
+				     RNGQ_QUOTA_SETTINGS : 1);
 		return len;
 	}
-	err = rngq_setting_parse(file, text, &value);
-	if (err)
-		return err;
-	rngq_registry_override(client, file, value);
+	if (file == FILE_QUOTA)
+		nr = rngq_setting_parse_several(first, text, values);
+	else
+		err = rngq_setting_parse(first, text, values);
+	if (nr < 0 || err)
+		return err ?: nr;
+	rngq_registry_override(client, first, values, nr);
 	return len;
 }
 
@@ -175,6 +183,7 @@ static ssize_t store(struct kobject *kobj, struct attribute *attr,
 CLIENT_ATTRIBUTE(rate_bytes, 0600, RNGQ_RATE_BYTES);
 CLIENT_ATTRIBUTE(period_ms, 0600, RNGQ_PERIOD_MS);
 CLIENT_ATTRIBUTE(burst_bytes, 0600, RNGQ_BURST_BYTES);
+CLIENT_ATTRIBUTE(quota, 0600, FILE_QUOTA);
 CLIENT_ATTRIBUTE(overrides, 0400, FILE_OVERRIDES);
 CLIENT_ATTRIBUTE(pid, 0400, FILE_PID);
 CLIENT_ATTRIBUTE(comm, 0400, FILE_COMM);
@@ -189,6 +198,7 @@ static struct attribute *client_attrs[] = {
 	&client_attr_rate_bytes.attr,
 	&client_attr_period_ms.attr,
 	&client_attr_burst_bytes.attr,
+	&client_attr_quota.attr,
 	&client_attr_overrides.attr,
 	&client_attr_pid.attr,
 	&client_attr_comm.attr,

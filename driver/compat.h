@@ -9,11 +9,34 @@
 #include <linux/compiler_attributes.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
 #include <linux/version.h>
+
+#if !defined(CONFIG_64BIT) || LINUX_VERSION_CODE < KERNEL_VERSION(5, 10, 0)
+#error "rngquota is for 64-bit kernels, Linux 5.10 or later."
+#endif
 
 /* Where it is not known the compiler may set such a variable first: slower. */
 #ifndef __uninitialized
 #define __uninitialized
+#endif
+
+/*
+ * Without a function to fault the pages in, the copy has to do it, however long that
+ * takes: there a page fault holds what was taken.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
+#define pagefault_disable()	do { } while (0)
+#define pagefault_enable()	do { } while (0)
+#define fault_in_iov_iter_writeable(iter, bytes)	(bytes)
+#define RNGQ_FAULTS_IN	false
+#else
+#define RNGQ_FAULTS_IN	true
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0)
+#define user_backed_iter iter_is_iovec
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)

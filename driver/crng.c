@@ -4,17 +4,23 @@
  * who wait for it?
  */
 #include "crng.h"
-#include "registry.h"
 
 #include <linux/cache.h>
 #include <linux/jiffies.h>
+#include <linux/list.h>
 #include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 /* Half of the 100 ms that waiters were promised: ticks may be 10 ms long. */
 #define LOOK_INTERVAL_MS	50
 
 bool rngq_crng_seen_ready __read_mostly;
+
+/* Protects the list. Taken inside client->wait.lock, so with interrupts off. */
+static DEFINE_SPINLOCK(watchers_lock);
+static LIST_HEAD(watchers);
 
 static void look(struct work_struct *work);
 static DECLARE_DELAYED_WORK(look_work, look);
@@ -34,23 +40,62 @@ bool __rngq_crng_ready(void)
 }
 
 /**
- * rngq_crng_watch() - have waiters woken when the generator is ready
+ * rngq_crng_watch() - have a waiter woken when the generator is ready
+ * @waiter: the waiter; it stays on the list until then, or rngq_crng_leave()
  *
- * Context: Any. A waiter calls this when it found the generator not ready and
- * before it releases its client's lock: the work takes that lock to see
+ * Context: Interrupts are off. A waiter calls this when it found the generator not
+ * ready and before it releases its own lock: waking it takes that lock to see
  * whether anybody still waits, so it can't miss one.
  */
-void rngq_crng_watch(void)
+void rngq_crng_watch(struct rngq_waiter *waiter)
 {
+	spin_lock(&watchers_lock);
+	if (list_empty(&waiter->node))
+		list_add_tail(&waiter->node, &watchers);
+	spin_unlock(&watchers_lock);
 	schedule_delayed_work(&look_work, msecs_to_jiffies(LOOK_INTERVAL_MS));
+}
+
+/**
+ * rngq_crng_leave() - don't wait for the generator any more
+ * @waiter: the waiter; it may be woken this moment, and not later
+ *
+ * Context: Process context.
+ */
+void rngq_crng_leave(struct rngq_waiter *waiter)
+{
+	spin_lock_irq(&watchers_lock);
+	list_del_init(&waiter->node);
+	spin_unlock_irq(&watchers_lock);
+}
+
+static struct rngq_waiter *pop(void)
+{
+	struct rngq_waiter *waiter;
+
+	spin_lock_irq(&watchers_lock);
+	waiter = list_first_entry_or_null(&watchers, struct rngq_waiter, node);
+	if (waiter) {
+		list_del_init(&waiter->node);
+		rngq_waiter_hold(waiter);
+	}
+	spin_unlock_irq(&watchers_lock);
+	return waiter;
 }
 
 static void look(struct work_struct *work)
 {
-	if (rngq_crng_ready())
-		rngq_registry_recheck_clients();
-	else if (rngq_registry_has_waiters())
-		rngq_crng_watch();
+	struct rngq_waiter *waiter;
+
+	if (rngq_crng_ready()) {
+		while ((waiter = pop())) {
+			rngq_waiter_wake(waiter);
+			cond_resched();
+		}
+	} else if (!list_empty_careful(&watchers)) {
+		schedule_delayed_work(&look_work,
+				      msecs_to_jiffies(LOOK_INTERVAL_MS));
+	}
 }
 
 /**

@@ -62,18 +62,20 @@ static void free_large_buffers(void)
 		kfree(per_cpu(rngq_large_buffer, cpu));
 }
 
+static struct miscdevice rngq_misc;
+
 static int rngq_open(struct inode *inode, struct file *file)
 {
-	struct kobject *folder = rngq_sysfs_clients();
 	struct rngq_client *client;
+	struct kobject *folder;
 	int err;
 
 	if (!(file->f_mode & FMODE_READ))
 		return -EINVAL;
+	folder = rngq_sysfs_clients(rngq_misc.this_device);
 	if (!folder)
-		return -ENODEV;
-
-	client = rngq_client_create();
+		return -ENOMEM;
+	client = rngq_client_create(&rngq_client_ktype);
 	if (!client)
 		return -ENOMEM;
 
@@ -108,136 +110,186 @@ static int rngq_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static bool is_nowait(const struct kiocb *iocb)
-{
-	return (iocb->ki_flags & IOCB_NOWAIT) ||
-	       (iocb->ki_filp->f_flags & O_NONBLOCK);
-}
+/* One read, and the way it goes. */
+struct read {
+	struct rngq_client *client;
+	struct iov_iter *to;
+	bool nowait;
+	size_t asked;		/* how much the user wants, ... */
+	size_t limit;		/* ... and how much of that there was at first */
+	size_t delivered;
+};
 
 /*
- * Nothing was delivered. If a signal is pending the copy may have failed for
- * its sake, with nothing wrong with the address. Callers that don't wait know
- * no error but -EAGAIN and -EFAULT: QEMU takes any other for a bug.
+ * Deliver @bytes of @buf, which were taken. A page that has to be faulted in first
+ * stops this: that may take as long as a user likes. Return how many came through.
  */
-static ssize_t nothing_delivered(const struct kiocb *iocb)
+static __always_inline size_t deliver(struct iov_iter *to, void *buf,
+				      size_t size, size_t bytes)
 {
-	if (!signal_pending(current))
-		return -EFAULT;
-	return is_nowait(iocb) ? -EAGAIN : -ERESTARTSYS;
-}
-
-/*
- * Deliver @bytes that were taken, by way of @buf. That they fit is for the caller
- * to see to: the check in copy_to_iter() costs more than to copy a small read.
- */
-static __always_inline size_t deliver(struct iov_iter *to, size_t bytes, u8 *buf)
-{
+	size_t all = iov_iter_count(to);
 	size_t copied;
 
 	get_random_bytes(buf, bytes);
-	copied = _copy_to_iter(buf, bytes, to);
+	pagefault_disable();
+	/* The compiler can check a size that it knows: let the iterator be short. */
+	iov_iter_truncate(to, bytes);
+	copied = copy_to_iter(buf, size, to);
 	/*
 	 * When a copy faults, some architectures have stored more than they tell:
 	 * riscv up to 56 bytes. Nobody has those for nothing: go on byte by byte.
 	 */
-	while (unlikely(copied < bytes) && _copy_to_iter(buf + copied, 1, to))
+	while (unlikely(copied < bytes) && copy_to_iter(buf + copied, 1, to))
 		copied++;
+	iov_iter_reexpand(to, all - copied);
+	pagefault_enable();
 	return copied;
 }
 
 /*
- * A read that is not small, or takes more than one turn: @bytes were @taken
- * first, of @asked. Without a large buffer it takes more rounds by way of
- * @small, and works the same.
+ * A read that is not small, or takes more than one take: @bytes were @taken first.
+ * Without a large buffer it takes more rounds by way of @small, and works the same.
  */
-static noinline size_t read_on(struct rngq_client *client, struct iov_iter *to,
-			       struct rngq_taken *taken, size_t bytes,
-			       size_t asked, u8 *small)
+static noinline void read_on(struct read *read, struct rngq_taken *taken,
+			     size_t bytes, u8 *small)
 {
 	u8 *large = get_large_buffer();
 	size_t size = large ? LARGE_READ_BYTES : SMALL_READ_BYTES;
 	u8 *buf = large ?: small;
-	size_t delivered = 0;
+	size_t used = min(read->limit - read->delivered, size);
 
 	do {
 		while (bytes) {
 			size_t piece = min(bytes, size);
-			size_t copied = deliver(to, piece, buf);
+			size_t copied = deliver(read->to, buf, piece, piece);
 
-			delivered += copied;
+			read->delivered += copied;
 			bytes -= copied;
 			if (copied < piece)
 				break;
 		}
 		if (bytes) {
-			rngq_client_give_back(client, taken, bytes);
+			rngq_client_give_back(read->client, taken, bytes);
 			break;
 		}
-		if (delivered == asked)
+		if (read->delivered == read->limit)
 			break;
 
 		/* Like /dev/urandom: a page is delivered whole. */
-		if (delivered >= PAGE_SIZE && signal_pending(current))
+		if (read->delivered >= PAGE_SIZE && signal_pending(current))
 			break;
 		cond_resched();
-		bytes = rngq_client_take_more(client,
-					      min_t(size_t, asked - delivered,
+		bytes = rngq_client_take_more(read->client,
+					      min_t(size_t, read->limit -
+						    read->delivered,
 						    LARGE_READ_BYTES),
 					      taken);
 	} while (bytes);
 
-	memzero_explicit(buf, min(asked, size));
+	memzero_explicit(buf, used);
 	if (large)
 		put_large_buffer(large);
-	return delivered;
 }
 
-static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/*
+ * Take, and deliver until that is done, or a page has to be faulted in, or there is
+ * nothing more. Return 0, or why nothing could be taken.
+ */
+static __always_inline int take_and_deliver(struct read *read, u8 *small)
 {
-	struct rngq_client *client = iocb->ki_filp->private_data;
 	struct rngq_taken taken __uninitialized;
-	u8 small[SMALL_READ_BYTES] __uninitialized;
-	size_t wanted = iov_iter_count(to);
-	size_t delivered;
-	size_t asked;
-	size_t first;
+	size_t want = read->limit - read->delivered;
+	size_t first = min_t(size_t, want, LARGE_READ_BYTES);
+	size_t copied;
 	ssize_t bytes;
 	u64 available;
 
-	if (!wanted)
-		return 0;
-
-	first = min_t(size_t, wanted, LARGE_READ_BYTES);
-	bytes = rngq_client_take(client, first, &taken, &available);
+	bytes = rngq_client_take(read->client, first, &taken, &available);
 	if (unlikely(!bytes))
-		bytes = rngq_client_await(client, first, is_nowait(iocb),
+		bytes = rngq_client_await(read->client, want, first,
+					  read->nowait || read->delivered,
 					  &taken, &available);
 	if (bytes < 0)
 		return bytes;
 	/* However long it takes: no refill in between makes this read longer. */
-	asked = min_t(u64, wanted, available);
+	want = min_t(u64, want, available);
+	read->limit = read->delivered + want;
 
-	if (bytes < asked || bytes > sizeof(small)) {
-		delivered = read_on(client, to, &taken, bytes, asked, small);
-	} else {
-		delivered = deliver(to, bytes, small);
-		if (delivered < bytes)
-			rngq_client_give_back(client, &taken,
-					      bytes - delivered);
-		/* Sizes that are known when compiled make the usual one quick. */
-		if (bytes <= TINY_READ_BYTES)
-			memzero_explicit(small, TINY_READ_BYTES);
-		else
-			memzero_explicit(small, sizeof(small));
+	if (bytes < want || bytes > SMALL_READ_BYTES) {
+		read_on(read, &taken, bytes, small);
+		return 0;
 	}
+	copied = deliver(read->to, small, SMALL_READ_BYTES, bytes);
+	read->delivered += copied;
+	if (unlikely(copied < bytes))
+		rngq_client_give_back(read->client, &taken, bytes - copied);
+	/* Sizes that are known when compiled make the usual one quick. */
+	if (bytes <= TINY_READ_BYTES)
+		memzero_explicit(small, TINY_READ_BYTES);
+	else
+		memzero_explicit(small, SMALL_READ_BYTES);
+	return 0;
+}
 
-	if (unlikely(!delivered))
-		return nothing_delivered(iocb);
-	rngq_client_delivered(client, delivered);
+/*
+ * The read stopped short. If that was for a page, fault it in, now that nothing that
+ * was taken is held, and tell whether to go on. In @err there is why not, for a
+ * read that has delivered nothing: callers that don't wait know no error but
+ * -EAGAIN and -EFAULT; QEMU takes any other for a bug.
+ */
+static noinline bool fault_in(struct read *read, int *err)
+{
+	size_t bytes = min_t(size_t, read->limit - read->delivered,
+			     LARGE_READ_BYTES);
+	size_t missing;
+
+	*err = read->nowait ? -EAGAIN : -ERESTARTSYS;
+	if (signal_pending(current))
+		return false;
+	*err = -EFAULT;
+	/* Nothing else has pages to fault in: a pipe is full. */
+	if (!user_backed_iter(read->to))
+		return false;
+	missing = fault_in_iov_iter_writeable(read->to, bytes);
+	if (missing) {
+		read->limit = read->delivered + bytes - missing;
+		WRITE_ONCE(read->client->has_faulted, RNGQ_FAULTS_IN);
+	}
+	return missing < bytes;
+}
+
+static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	u8 small[SMALL_READ_BYTES] __uninitialized;
+	struct read read = {
+		.client = iocb->ki_filp->private_data,
+		.to = to,
+		.nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
+			  (iocb->ki_filp->f_flags & O_NONBLOCK),
+		.asked = iov_iter_count(to),
+		.limit = iov_iter_count(to),
+	};
+	int err;
+
+	if (!read.asked)
+		return 0;
+	/* Else it could take again and again what it can't be given. */
+	if (unlikely(READ_ONCE(read.client->has_faulted)) &&
+	    !fault_in(&read, &err))
+		return err;
+
+	do {
+		err = take_and_deliver(&read, small);
+	} while (!err && unlikely(read.delivered < read.limit) &&
+		 fault_in(&read, &err));
+
+	if (unlikely(!read.delivered))
+		return err;
+	rngq_client_delivered(read.client, read.delivered);
 	/* To an edge-triggered poller this says that there is nothing left. */
-	if (delivered < wanted)
-		rngq_client_recheck(client);
-	return delivered;
+	if (read.delivered < read.asked)
+		rngq_client_recheck(read.client);
+	return read.delivered;
 }
 
 static __poll_t rngq_poll(struct file *file, poll_table *table)
@@ -310,11 +362,9 @@ int rngq_device_register(void)
 	err = misc_register(&rngq_misc);
 	if (err)
 		return err;
-
-	err = rngq_sysfs_add_clients(rngq_misc.this_device);
-	if (err)
-		misc_deregister(&rngq_misc);
-	return err;
+	/* From here on nothing may fail: there may be clients. See rngq_open(). */
+	rngq_sysfs_clients(rngq_misc.this_device);
+	return 0;
 }
 
 /**

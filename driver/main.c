@@ -6,7 +6,8 @@
  *
  *	quota		a quota, and the values that users may write into it
  *	bucket		what may be read now: pure arithmetic
- *	turns		who gets what of a bucket that all share: pure, too
+ *	waiter		one who waits on a list, and how to wake it
+ *	shares		who gets what of a bucket that all share: pure, too
  *	process		what a process's next client starts with: pure, too
  *	stats		what all clients together have done
  *	crng		is the generator initialized, and who wakes waiters

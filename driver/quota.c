@@ -83,14 +83,54 @@ int rngq_setting_parse(enum rngq_setting setting, const char *text, u64 *value)
  * @len: its length
  *
  * sysfs cuts a write at a page, and text that holds a NUL says one thing to a
- * parser and another to whoever wrote it. Neither is what was meant.
+ * parser and another to whoever wrote it. Neither is what was meant. But a C
+ * program may have written the end of its string, too.
  *
  * Context: Any.
  * Return: Whether @text is what the user wrote.
  */
 bool rngq_setting_is_whole(const char *text, size_t len)
 {
-	return len < PAGE_SIZE && strnlen(text, len) == len;
+	return len < PAGE_SIZE && strnlen(text, len) + 1 >= len;
+}
+
+/**
+ * rngq_setting_parse_several() - read values of settings that follow each other
+ * @first: the first setting of a quota
+ * @text: one value or more, as rngq_setting_parse() takes them, with spaces
+ *	between them; one newline may follow
+ * @values: where the values go; on error some may have changed
+ *
+ * Context: Any.
+ * Return: How many there were, up to RNGQ_QUOTA_SETTINGS; -EINVAL if @text is
+ * malformed, -ERANGE if a number is outside its setting's range.
+ */
+int rngq_setting_parse_several(enum rngq_setting first, const char *text,
+			       u64 *values)
+{
+	/* No value that is in its range is longer than this. */
+	char value[64];
+	int nr;
+
+	for (nr = 0; nr < RNGQ_QUOTA_SETTINGS; nr++) {
+		size_t len = strcspn(text, " ");
+		int err;
+
+		if (len >= sizeof(value))
+			return -EINVAL;
+		memcpy(value, text, len);
+		value[len] = '\0';
+		/* Only the last one may end with a newline. */
+		if (text[len] && strchr(value, '\n'))
+			return -EINVAL;
+		err = rngq_setting_parse(first + nr, value, &values[nr]);
+		if (err)
+			return err;
+		if (!text[len])
+			return nr + 1;
+		text += len + strspn(text + len, " ");
+	}
+	return -EINVAL;
 }
 
 /**
@@ -106,6 +146,26 @@ int rngq_setting_emit(char *page, u64 value)
 	if (value == RNGQ_MAX)
 		return sysfs_emit(page, "max\n");
 	return sysfs_emit(page, "%llu\n", value);
+}
+
+/**
+ * rngq_quota_emit() - print a quota as a user would write it
+ * @page: a buffer of PAGE_SIZE, aligned to it
+ * @quota: the quota
+ *
+ * Context: Any.
+ * Return: Number of characters printed.
+ */
+int rngq_quota_emit(char *page, const struct rngq_quota *quota)
+{
+	int len;
+
+	if (quota->rate_bytes == RNGQ_MAX)
+		len = sysfs_emit(page, "max");
+	else
+		len = sysfs_emit(page, "%llu", quota->rate_bytes);
+	return len + sysfs_emit_at(page, len, " %llu %llu\n",
+				   quota->period_ms, quota->burst_bytes);
 }
 
 /**

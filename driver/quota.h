@@ -58,7 +58,10 @@ struct rngq_quota {
 const char *rngq_setting_name(enum rngq_setting setting);
 bool rngq_setting_is_whole(const char *text, size_t len);
 int rngq_setting_parse(enum rngq_setting setting, const char *text, u64 *value);
+int rngq_setting_parse_several(enum rngq_setting first, const char *text,
+			       u64 *values);
 int rngq_setting_emit(char *page, u64 value);
+int rngq_quota_emit(char *page, const struct rngq_quota *quota);
 u64 *rngq_quota_value(struct rngq_quota *quota, enum rngq_setting setting);
 
 #endif

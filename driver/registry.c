@@ -18,6 +18,7 @@
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
@@ -37,6 +38,8 @@
 static DEFINE_MUTEX(registry_mutex);
 
 static LIST_HEAD(clients);
+/* Those of them that a changed default has not reached yet. */
+static LIST_HEAD(stale_clients);
 static u64 nr_clients;
 static u64 last_id;
 
@@ -47,49 +50,28 @@ static void sweep(struct work_struct *work);
 static DECLARE_DELAYED_WORK(sweep_work, sweep);
 static unsigned int sweep_sec = SWEEP_MIN_SEC;
 
-static struct rngq_quota default_quota(void)
+static struct rngq_quota quota_at(enum rngq_setting first)
 {
 	return (struct rngq_quota){
-		.rate_bytes = values[RNGQ_RATE_BYTES],
-		.period_ms = values[RNGQ_PERIOD_MS],
-		.burst_bytes = values[RNGQ_BURST_BYTES],
+		.rate_bytes = values[first],
+		.period_ms = values[first + 1],
+		.burst_bytes = values[first + 2],
 	};
 }
 
-static struct rngq_quota total_quota(void)
+/* Where it has no override, it follows the defaults. */
+static void follow_defaults(struct rngq_client *client)
 {
-	return (struct rngq_quota){
-		.rate_bytes = values[RNGQ_TOTAL_RATE_BYTES],
-		.period_ms = values[RNGQ_TOTAL_PERIOD_MS],
-		.burst_bytes = values[RNGQ_TOTAL_BURST_BYTES],
-	};
-}
-
-static bool has_override(const struct rngq_client *client,
-			 enum rngq_setting setting)
-{
-	return client->overrides & BIT(setting);
-}
-
-static void set_value(struct rngq_client *client, enum rngq_setting setting,
-		      u64 value)
-{
-	lockdep_assert_held(&registry_mutex);
-
-	*rngq_quota_value(&client->quota, setting) = value;
-	rngq_client_set_quota(client);
-}
-
-static void recheck_clients(void)
-{
-	struct rngq_client *client;
+	enum rngq_setting setting;
 
 	lockdep_assert_held(&registry_mutex);
 
-	list_for_each_entry(client, &clients, node) {
-		rngq_client_recheck(client);
-		cond_resched();
+	for (setting = 0; setting < RNGQ_QUOTA_SETTINGS; setting++) {
+		if (!(client->overrides & BIT(setting)))
+			*rngq_quota_value(&client->quota, setting) =
+				values[setting];
 	}
+	rngq_client_set_quota(client);
 }
 
 static void sweep(struct work_struct *work)
@@ -131,7 +113,7 @@ int rngq_registry_init(const u64 *at_load)
 
 	mutex_lock(&registry_mutex);
 	memcpy(values, at_load, sizeof(values));
-	total = total_quota();
+	total = quota_at(RNGQ_TOTAL_RATE_BYTES);
 	mutex_unlock(&registry_mutex);
 	return rngq_total_init(&total);
 }
@@ -188,7 +170,7 @@ int rngq_registry_add(struct rngq_client *client)
 	client->id = ++last_id;
 	client->process = process;
 	client->overrides = process->overrides;
-	client->quota = default_quota();
+	client->quota = quota_at(RNGQ_RATE_BYTES);
 	rngq_process_overlay(process, &client->quota);
 	client->start = rngq_process_open(process, &client->bucket,
 					  &client->quota,
@@ -232,7 +214,7 @@ void rngq_registry_remove(struct rngq_client *client)
 /**
  * rngq_registry_cancel() - forget a client whose opening failed later on
  * @client: the client, which nobody has ever read or polled, so that it has
- *	neither a timer nor a turn to give up
+ *	neither a timer nor a part of total/ to give up
  *
  * Its process is as if it had not tried: see rngq_process_cancel().
  *
@@ -277,55 +259,79 @@ u64 rngq_registry_get(enum rngq_setting setting)
 	return value;
 }
 
-static void set_default(enum rngq_setting setting)
+/**
+ * rngq_registry_get_quota() - what a quota is, but for overrides
+ * @first: its first setting: RNGQ_RATE_BYTES or RNGQ_TOTAL_RATE_BYTES
+ *
+ * Context: Process context, may sleep.
+ * Return: The quota.
+ */
+struct rngq_quota rngq_registry_get_quota(enum rngq_setting first)
+{
+	struct rngq_quota quota;
+
+	mutex_lock(&registry_mutex);
+	quota = quota_at(first);
+	mutex_unlock(&registry_mutex);
+	return quota;
+}
+
+/*
+ * If defaults change again meanwhile, all are stale again, and who comes back from
+ * here last has seen the last one updated.
+ */
+static void update_clients(void)
 {
 	struct rngq_client *client;
 
-	list_for_each_entry(client, &clients, node) {
-		if (!has_override(client, setting))
-			set_value(client, setting, values[setting]);
+	lockdep_assert_held(&registry_mutex);
+
+	list_splice_tail_init(&clients, &stale_clients);
+	while (!list_empty(&stale_clients)) {
+		client = list_first_entry(&stale_clients, struct rngq_client,
+					  node);
+		list_move_tail(&client->node, &clients);
+		follow_defaults(client);
+		mutex_unlock(&registry_mutex);
 		cond_resched();
+		mutex_lock(&registry_mutex);
 	}
-}
-
-static void set_total(void)
-{
-	struct rngq_quota total = total_quota();
-
-	rngq_total_set_quota(&total);
-	recheck_clients();
 }
 
 /**
- * rngq_registry_set() - change a setting, but for overrides
- * @setting: the setting
- * @value: its value, in range
+ * rngq_registry_set() - change settings, but for overrides, in one step
+ * @first: the first one
+ * @new_values: their values, in range
+ * @nr: how many; all of one quota if there are more than one
  *
  * When this returns, the change holds for every client that it concerns, and
- * those that it lets read have been woken. A boot credit and the limits
- * concern clients that come later.
+ * those that it lets read have been woken, or are the next to be. A boot credit
+ * and the limits concern clients that come later.
  *
  * Context: Process context, may sleep.
  */
-void rngq_registry_set(enum rngq_setting setting, u64 value)
+void rngq_registry_set(enum rngq_setting first, const u64 *new_values,
+		       unsigned int nr)
 {
+	bool is_total = first >= RNGQ_TOTAL_RATE_BYTES &&
+		first <= RNGQ_TOTAL_BURST_BYTES;
+	struct rngq_quota total;
+
 	mutex_lock(&registry_mutex);
-	values[setting] = value;
-	switch (setting) {
-	case RNGQ_RATE_BYTES:
-	case RNGQ_PERIOD_MS:
-	case RNGQ_BURST_BYTES:
-		set_default(setting);
-		break;
-	case RNGQ_TOTAL_RATE_BYTES:
-	case RNGQ_TOTAL_PERIOD_MS:
-	case RNGQ_TOTAL_BURST_BYTES:
-		set_total();
-		break;
-	default:
-		break;
+	memcpy(&values[first], new_values, nr * sizeof(*values));
+	if (first < RNGQ_QUOTA_SETTINGS) {
+		update_clients();
+	} else if (is_total) {
+		total = quota_at(RNGQ_TOTAL_RATE_BYTES);
+		rngq_total_set_quota(&total);
 	}
 	mutex_unlock(&registry_mutex);
+	/*
+	 * Some may still be on their way who came by before there was a limit: who
+	 * holds a client's lock. It is as good as rcu_read_lock(), RT or not.
+	 */
+	if (is_total)
+		synchronize_rcu();
 }
 
 /**
@@ -349,78 +355,56 @@ unsigned long rngq_registry_quota(struct rngq_client *client,
 }
 
 /**
- * rngq_registry_override() - give a client a setting of its own
+ * rngq_registry_override() - give a client settings of its own, in one step
  * @client: the client
- * @setting: one of its quota's settings
- * @value: its value, in range
+ * @first: the first one, of its quota's settings
+ * @new_values: their values, in range
+ * @nr: how many
  *
- * The process that opened the client has it for its next clients, too.
+ * The process that opened the client has them for its next clients, too.
  *
  * Context: Process context, may sleep.
  */
 void rngq_registry_override(struct rngq_client *client,
-			    enum rngq_setting setting, u64 value)
+			    enum rngq_setting first, const u64 *new_values,
+			    unsigned int nr)
 {
+	unsigned int i;
+
 	mutex_lock(&registry_mutex);
-	client->overrides |= BIT(setting);
-	set_value(client, setting, value);
-	/* Its folder may still be in use when it has been closed. */
-	if (client->process)
-		rngq_process_override(client->process, setting, value);
+	for (i = 0; i < nr; i++) {
+		client->overrides |= BIT(first + i);
+		*rngq_quota_value(&client->quota, first + i) = new_values[i];
+		/* Its folder may still be in use when it has been closed. */
+		if (client->process)
+			rngq_process_override(client->process, first + i,
+					      new_values[i]);
+	}
+	rngq_client_set_quota(client);
 	mutex_unlock(&registry_mutex);
 }
 
 /**
- * rngq_registry_follow() - let a client follow the default again
+ * rngq_registry_follow() - let a client follow defaults again, in one step
  * @client: the client
- * @setting: one of its quota's settings
+ * @first: the first setting, of its quota's
+ * @nr: how many
  *
  * So will the next clients of the process that opened this one.
  *
  * Context: Process context, may sleep.
  */
 void rngq_registry_follow(struct rngq_client *client,
-			  enum rngq_setting setting)
+			  enum rngq_setting first, unsigned int nr)
 {
-	mutex_lock(&registry_mutex);
-	client->overrides &= ~BIT(setting);
-	set_value(client, setting, values[setting]);
-	if (client->process)
-		rngq_process_follow(client->process, setting);
-	mutex_unlock(&registry_mutex);
-}
-
-/**
- * rngq_registry_recheck_clients() - wake every client that waits and may read
- *
- * Context: Process context, may sleep. To be called when something changed
- * that no client's own timer knows of.
- */
-void rngq_registry_recheck_clients(void)
-{
-	mutex_lock(&registry_mutex);
-	recheck_clients();
-	mutex_unlock(&registry_mutex);
-}
-
-/**
- * rngq_registry_has_waiters() - does anybody wait on any client?
- *
- * Context: Process context, may sleep.
- * Return: Whether a client has a sleeping reader or a registered poller.
- */
-bool rngq_registry_has_waiters(void)
-{
-	struct rngq_client *client;
-	bool found = false;
+	unsigned int i;
 
 	mutex_lock(&registry_mutex);
-	list_for_each_entry(client, &clients, node) {
-		found = rngq_client_has_waiters(client);
-		if (found)
-			break;
-		cond_resched();
+	for (i = 0; i < nr; i++) {
+		client->overrides &= ~BIT(first + i);
+		if (client->process)
+			rngq_process_follow(client->process, first + i);
 	}
+	follow_defaults(client);
 	mutex_unlock(&registry_mutex);
-	return found;
 }

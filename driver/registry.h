@@ -4,10 +4,10 @@
  *
  * A client's quota follows the defaults, setting by setting, except where it
  * has an override. One mutex guards the defaults, the overrides and the list
- * of clients, so that a change reaches each of them exactly once. Whoever holds
- * it waits for nothing that a user controls. (open() as a whole can't keep to
- * that: it makes a client, whose memory is charged to a cgroup, under the mutex of
- * all misc devices.)
+ * of clients. Whoever holds it waits for nothing that a user controls, and never
+ * walks over the clients: a changed default is brought to one after the other, with
+ * the mutex dropped in between. (open() as a whole waits for memory: it makes a
+ * client, which is charged to a cgroup, under the mutex of all misc devices.)
  *
  * The registry also bounds how many clients there are, in all and of one
  * process, and remembers each process while it lives (process.h), so that a
@@ -32,15 +32,15 @@ void rngq_registry_cancel(struct rngq_client *client);
 u64 rngq_registry_nr_clients(void);
 
 u64 rngq_registry_get(enum rngq_setting setting);
-void rngq_registry_set(enum rngq_setting setting, u64 value);
+struct rngq_quota rngq_registry_get_quota(enum rngq_setting first);
+void rngq_registry_set(enum rngq_setting first, const u64 *new_values,
+		       unsigned int nr);
 unsigned long rngq_registry_quota(struct rngq_client *client,
 				  struct rngq_quota *quota);
 void rngq_registry_override(struct rngq_client *client,
-			    enum rngq_setting setting, u64 value);
+			    enum rngq_setting first, const u64 *new_values,
+			    unsigned int nr);
 void rngq_registry_follow(struct rngq_client *client,
-			  enum rngq_setting setting);
-
-void rngq_registry_recheck_clients(void);
-bool rngq_registry_has_waiters(void);
+			  enum rngq_setting first, unsigned int nr);
 
 #endif

@@ -7,10 +7,10 @@
 #include "registry.h"
 #include "stats.h"
 
-#include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/kobject.h>
 #include <linux/math64.h>
+#include <linux/mutex.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/time64.h>
@@ -42,24 +42,56 @@ static ssize_t setting_store(struct device *dev, struct device_attribute *attr,
 	err = rngq_setting_parse(to_setting(attr), text, &value);
 	if (err)
 		return err;
-	rngq_registry_set(to_setting(attr), value);
+	rngq_registry_set(to_setting(attr), &value, 1);
 	return len;
 }
 
-#define SETTING_ATTRIBUTE(_folder, _name, _setting)			\
+static ssize_t quota_show(struct device *dev, struct device_attribute *attr,
+			  char *page)
+{
+	struct rngq_quota quota = rngq_registry_get_quota(to_setting(attr));
+
+	return rngq_quota_emit(page, &quota);
+}
+
+static ssize_t quota_store(struct device *dev, struct device_attribute *attr,
+			   const char *text, size_t len)
+{
+	u64 values[RNGQ_QUOTA_SETTINGS];
+	int nr;
+
+	if (!rngq_setting_is_whole(text, len))
+		return -EINVAL;
+	nr = rngq_setting_parse_several(to_setting(attr), text, values);
+	if (nr < 0)
+		return nr;
+	rngq_registry_set(to_setting(attr), values, nr);
+	return len;
+}
+
+#define ATTRIBUTE(_folder, _name, _setting, _show, _store)		\
 	static struct setting_attribute _folder##_attr_##_name = {	\
-		.attr = __ATTR(_name, 0644, setting_show, setting_store),	\
+		.attr = __ATTR(_name, 0644, _show, _store),		\
 		.setting = _setting,					\
 	}
+
+#define SETTING_ATTRIBUTE(_folder, _name, _setting)			\
+	ATTRIBUTE(_folder, _name, _setting, setting_show, setting_store)
+
+/* @_setting is the quota's first one. */
+#define QUOTA_ATTRIBUTE(_folder, _setting)				\
+	ATTRIBUTE(_folder, quota, _setting, quota_show, quota_store)
 
 SETTING_ATTRIBUTE(default, rate_bytes, RNGQ_RATE_BYTES);
 SETTING_ATTRIBUTE(default, period_ms, RNGQ_PERIOD_MS);
 SETTING_ATTRIBUTE(default, burst_bytes, RNGQ_BURST_BYTES);
 SETTING_ATTRIBUTE(default, boot_bytes, RNGQ_BOOT_BYTES);
+QUOTA_ATTRIBUTE(default, RNGQ_RATE_BYTES);
 
 SETTING_ATTRIBUTE(total, rate_bytes, RNGQ_TOTAL_RATE_BYTES);
 SETTING_ATTRIBUTE(total, period_ms, RNGQ_TOTAL_PERIOD_MS);
 SETTING_ATTRIBUTE(total, burst_bytes, RNGQ_TOTAL_BURST_BYTES);
+QUOTA_ATTRIBUTE(total, RNGQ_TOTAL_RATE_BYTES);
 
 SETTING_ATTRIBUTE(limits, max_clients, RNGQ_MAX_CLIENTS);
 SETTING_ATTRIBUTE(limits, max_clients_per_process, RNGQ_MAX_CLIENTS_PER_PROCESS);
@@ -69,6 +101,7 @@ static struct attribute *default_attrs[] = {
 	&default_attr_period_ms.attr.attr,
 	&default_attr_burst_bytes.attr.attr,
 	&default_attr_boot_bytes.attr.attr,
+	&default_attr_quota.attr.attr,
 	NULL
 };
 
@@ -81,6 +114,7 @@ static struct attribute *total_attrs[] = {
 	&total_attr_rate_bytes.attr.attr,
 	&total_attr_period_ms.attr.attr,
 	&total_attr_burst_bytes.attr.attr,
+	&total_attr_quota.attr.attr,
 	NULL
 };
 
@@ -166,44 +200,37 @@ const struct attribute_group *rngq_sysfs_groups[] = {
 	NULL
 };
 
+static DEFINE_MUTEX(clients_mutex);	/* protects it, and that it is one */
 static struct kobject *clients_folder;
-static DECLARE_COMPLETION(clients_added);
 
 /**
- * rngq_sysfs_add_clients() - make clients/
+ * rngq_sysfs_clients() - find clients/, and make it if it isn't there
  * @dev: the device, registered
  *
- * Context: Process context, may sleep.
- * Return: 0, or -ENOMEM.
+ * Context: Process context, may sleep, but waits for nobody's file.
+ * Return: The folder, or NULL: no memory.
  */
-int rngq_sysfs_add_clients(struct device *dev)
+struct kobject *rngq_sysfs_clients(struct device *dev)
 {
-	clients_folder = kobject_create_and_add("clients", &dev->kobj);
-	complete_all(&clients_added);
-	return clients_folder ? 0 : -ENOMEM;
+	struct kobject *folder;
+
+	mutex_lock(&clients_mutex);
+	if (!clients_folder)
+		clients_folder = kobject_create_and_add("clients", &dev->kobj);
+	folder = clients_folder;
+	mutex_unlock(&clients_mutex);
+	return folder;
 }
 
 /**
  * rngq_sysfs_remove_clients() - remove clients/
  *
- * Context: Process context, may sleep; there are no clients.
+ * Context: Process context, may sleep; there are no clients, and none comes.
  */
 void rngq_sysfs_remove_clients(void)
 {
 	/* Out of sight now, even where its release is put off. */
-	kobject_del(clients_folder);
+	if (clients_folder)
+		kobject_del(clients_folder);
 	kobject_put(clients_folder);
-}
-
-/**
- * rngq_sysfs_clients() - find clients/
- *
- * Context: Process context; may sleep until the device is complete, which is
- * for a moment while the module is being loaded.
- * Return: The folder, or NULL if it could not be made.
- */
-struct kobject *rngq_sysfs_clients(void)
-{
-	wait_for_completion(&clients_added);
-	return clients_folder;
 }

@@ -4,8 +4,8 @@
  * which each client has one (client_sysfs.h).
  *
  * The others come and go with the device. clients/ is a kobject and can be made
- * only once the device is there, so a first open() may come before it and waits
- * for it.
+ * only once the device is there, when nothing may fail any more: so if there is
+ * no memory for it then, open() tries again.
  */
 #ifndef RNGQUOTA_SYSFS_H
 #define RNGQUOTA_SYSFS_H
@@ -16,8 +16,7 @@ struct kobject;
 
 extern const struct attribute_group *rngq_sysfs_groups[];
 
-int rngq_sysfs_add_clients(struct device *dev);
+struct kobject *rngq_sysfs_clients(struct device *dev);
 void rngq_sysfs_remove_clients(void);
-struct kobject *rngq_sysfs_clients(void);
 
 #endif

@@ -12,7 +12,15 @@ source=$("$top/scripts/kernel-source.sh")
 config=$top/scripts/kernels/uml.config
 tree=$cache/uml-$(key "$config" "$0" <(echo "$source"; gcc --version))
 
+# The registers of a process are kept in a buffer of fixed size, which Linux before 6.13
+# made too small for hosts whose CPU has AMX: no process would start there.
+make_room_for_registers() {
+	sed -i 's/\<HOST_FP_SIZE, 2696\>/HOST_FP_SIZE, 12288/' \
+		"$source/arch/x86/um/user-offsets.c"
+}
+
 build() {
+	make_room_for_registers
 	make -C "$source" ARCH=um O="$tree" KCONFIG_ALLCONFIG="$config" allnoconfig
 	make -C "$source" ARCH=um O="$tree" -j"$jobs" linux modules
 }
