@@ -325,28 +325,25 @@ static int wait_until_available(struct rngq_client *client, u64 want_bytes,
 	return err;
 }
 
-/* Take from both buckets, at the most what its own has. Who is due more, waits. */
-static u64 take(struct rngq_client *client, u64 bytes, u64 now_ns,
-		struct rngq_taken *taken, u64 *available)
+/*
+ * Take from both buckets, the client's own one up to date. At the host's others may
+ * be quicker.
+ */
+static __always_inline u64 take(struct rngq_client *client, u64 bytes,
+				u64 now_ns, struct rngq_taken *taken)
 {
-	struct rngq_shares *shares;
-
-	*available = rngq_bucket_available(&client->bucket);
-	bytes = min(bytes, *available);
 	taken->total.level_bytes = 0;
-	if (rngq_total_is_limited() && bytes) {
-		shares = rngq_total_lock(now_ns);
-		*available = min(*available,
-				 rngq_shares_ask(shares, &client->member, bytes,
-						 RNGQ_GO));
-		bytes = rngq_shares_take(shares, &client->member, bytes,
-					 &taken->total);
+	if (rngq_total_is_limited()) {
+		bytes = min(bytes, rngq_bucket_available(&client->bucket));
+		if (!bytes)
+			return 0;
+		bytes = rngq_shares_take(rngq_total_lock(now_ns),
+					 &client->member, bytes, &taken->total);
 		rngq_total_unlock();
+		if (!bytes)
+			return 0;
 	}
-	if (bytes)
-		bytes = rngq_bucket_take(&client->bucket, bytes, now_ns,
-					 &taken->own);
-	return bytes;
+	return rngq_bucket_take(&client->bucket, bytes, now_ns, &taken->own);
 }
 
 /*
@@ -361,21 +358,20 @@ static void await_edge(struct rngq_client *client, u64 now_ns)
 }
 
 /**
- * rngq_client_take() - take the first bytes of a read, if nothing is in the way
+ * rngq_client_take() - take the bytes of a read, if nothing is in the way
  * @client: the client
  * @want_bytes: how many at the most, at least 1
  * @taken: where the bytes came from, for rngq_client_give_back()
- * @available: what there was, these bytes included: the most that the whole
- *	read may return, or RNGQ_MAX
  *
  * The way of nearly every read, so as short as can be: there is something, and
  * nobody waits. All else is the business of rngq_client_await().
  *
  * Context: Process context, does not sleep.
- * Return: How many bytes may be delivered; 0: go on with rngq_client_await().
+ * Return: How many bytes may be delivered, which are all that there are for this
+ * read; 0: go on with rngq_client_await().
  */
 size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			struct rngq_taken *taken, u64 *available)
+			struct rngq_taken *taken)
 {
 	struct rngq_bucket *bucket = &client->bucket;
 	size_t bytes = 0;
@@ -389,7 +385,7 @@ size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
 			now_ns = ktime_get_ns();
 			rngq_bucket_refill(bucket, now_ns);
 		}
-		bytes = take(client, want_bytes, now_ns, taken, available);
+		bytes = take(client, want_bytes, now_ns, taken);
 	}
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
@@ -430,8 +426,7 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 			err = wait_until_available(client, want_bytes,
 						   available, &now_ns);
 		if (!err) {
-			bytes = take(client, first_bytes, now_ns, taken,
-				     available);
+			bytes = take(client, first_bytes, now_ns, taken);
 			await_edge(client, now_ns);
 		}
 	} while (!err && !bytes);
@@ -458,13 +453,13 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 			     struct rngq_taken *taken)
 {
-	u64 available, now_ns;
 	size_t bytes;
+	u64 now_ns;
 
 	spin_lock_irq(&client->wait.lock);
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
-	bytes = take(client, want_bytes, now_ns, taken, &available);
+	bytes = take(client, want_bytes, now_ns, taken);
 	await_edge(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;

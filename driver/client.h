@@ -108,7 +108,7 @@ void rngq_client_release(struct kobject *kobj);
 void rngq_client_wait_all_freed(void);
 
 size_t rngq_client_take(struct rngq_client *client, size_t want_bytes,
-			struct rngq_taken *taken, u64 *available);
+			struct rngq_taken *taken);
 ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 			  size_t first_bytes, bool nowait,
 			  struct rngq_taken *taken, u64 *available);

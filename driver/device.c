@@ -110,30 +110,20 @@ static int rngq_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* One read, and the way it goes. */
-struct read {
-	struct rngq_client *client;
-	struct iov_iter *to;
-	bool nowait;
-	size_t asked;		/* how much the user wants, ... */
-	size_t limit;		/* ... and how much of that there was at first */
-	size_t delivered;
-};
-
 /*
- * Deliver @bytes of @buf, which were taken. A page that has to be faulted in first
- * stops this: that may take as long as a user likes. Return how many came through.
+ * Deliver @bytes that were taken, by way of @buf. A page that has to be faulted in
+ * first stops this: that may take as long as a user likes. The compiler can check
+ * @size, which it knows, against the buffer; so it is the iterator that is cut.
  */
-static __always_inline size_t deliver(struct iov_iter *to, void *buf,
-				      size_t size, size_t bytes)
+static __always_inline size_t deliver(struct iov_iter *to, size_t bytes,
+				      void *buf, size_t size)
 {
-	size_t all = iov_iter_count(to);
+	size_t count = iov_iter_count(to);
 	size_t copied;
 
 	get_random_bytes(buf, bytes);
-	pagefault_disable();
-	/* The compiler can check a size that it knows: let the iterator be short. */
 	iov_iter_truncate(to, bytes);
+	pagefault_disable();
 	copied = copy_to_iter(buf, size, to);
 	/*
 	 * When a copy faults, some architectures have stored more than they tell:
@@ -141,37 +131,53 @@ static __always_inline size_t deliver(struct iov_iter *to, void *buf,
 	 */
 	while (unlikely(copied < bytes) && copy_to_iter(buf + copied, 1, to))
 		copied++;
-	iov_iter_reexpand(to, all - copied);
 	pagefault_enable();
+	iov_iter_reexpand(to, count - copied);
 	return copied;
 }
 
-/*
- * A read that is not small, or takes more than one take: @bytes were @taken first.
- * Without a large buffer it takes more rounds by way of @small, and works the same.
- */
-static noinline void read_on(struct read *read, struct rngq_taken *taken,
-			     size_t bytes, u8 *small)
+/* Sizes that are known when compiled make the usual wipe quick. */
+static __always_inline void wipe_small(u8 *small, size_t bytes)
 {
+	if (bytes <= TINY_READ_BYTES)
+		memzero_explicit(small, TINY_READ_BYTES);
+	else
+		memzero_explicit(small, SMALL_READ_BYTES);
+}
+
+/* A read that is not small, or did not go smoothly. */
+struct read {
+	struct rngq_client *client;
+	struct iov_iter *to;
+	bool nowait;
+	size_t limit;		/* how much it may deliver */
+	size_t delivered;
+};
+
+/*
+ * @bytes were @taken first. Without a large buffer this takes more rounds by way of
+ * a small one, and works the same.
+ */
+static void deliver_all(struct read *read, struct rngq_taken *taken,
+			size_t bytes)
+{
+	u8 small[SMALL_READ_BYTES] __uninitialized;
 	u8 *large = get_large_buffer();
 	size_t size = large ? LARGE_READ_BYTES : SMALL_READ_BYTES;
 	u8 *buf = large ?: small;
-	size_t used = min(read->limit - read->delivered, size);
 
-	do {
-		while (bytes) {
-			size_t piece = min(bytes, size);
-			size_t copied = deliver(read->to, buf, piece, piece);
+	for (;;) {
+		size_t piece = min(bytes, size);
+		size_t copied = deliver(read->to, piece, buf, piece);
 
-			read->delivered += copied;
-			bytes -= copied;
-			if (copied < piece)
-				break;
-		}
-		if (bytes) {
+		read->delivered += copied;
+		bytes -= copied;
+		if (copied < piece) {
 			rngq_client_give_back(read->client, taken, bytes);
 			break;
 		}
+		if (bytes)
+			continue;
 		if (read->delivered == read->limit)
 			break;
 
@@ -184,112 +190,113 @@ static noinline void read_on(struct read *read, struct rngq_taken *taken,
 						    read->delivered,
 						    LARGE_READ_BYTES),
 					      taken);
-	} while (bytes);
+		if (!bytes)
+			break;
+	}
 
-	memzero_explicit(buf, used);
+	memzero_explicit(buf, size);
 	if (large)
 		put_large_buffer(large);
 }
 
 /*
- * Take, and deliver until that is done, or a page has to be faulted in, or there is
- * nothing more. Return 0, or why nothing could be taken.
- */
-static __always_inline int take_and_deliver(struct read *read, u8 *small)
-{
-	struct rngq_taken taken __uninitialized;
-	size_t want = read->limit - read->delivered;
-	size_t first = min_t(size_t, want, LARGE_READ_BYTES);
-	size_t copied;
-	ssize_t bytes;
-	u64 available;
-
-	bytes = rngq_client_take(read->client, first, &taken, &available);
-	if (unlikely(!bytes))
-		bytes = rngq_client_await(read->client, want, first,
-					  read->nowait || read->delivered,
-					  &taken, &available);
-	if (bytes < 0)
-		return bytes;
-	/* However long it takes: no refill in between makes this read longer. */
-	want = min_t(u64, want, available);
-	read->limit = read->delivered + want;
-
-	if (bytes < want || bytes > SMALL_READ_BYTES) {
-		read_on(read, &taken, bytes, small);
-		return 0;
-	}
-	copied = deliver(read->to, small, SMALL_READ_BYTES, bytes);
-	read->delivered += copied;
-	if (unlikely(copied < bytes))
-		rngq_client_give_back(read->client, &taken, bytes - copied);
-	/* Sizes that are known when compiled make the usual one quick. */
-	if (bytes <= TINY_READ_BYTES)
-		memzero_explicit(small, TINY_READ_BYTES);
-	else
-		memzero_explicit(small, SMALL_READ_BYTES);
-	return 0;
-}
-
-/*
  * The read stopped short. If that was for a page, fault it in, now that nothing that
- * was taken is held, and tell whether to go on. In @err there is why not, for a
- * read that has delivered nothing: callers that don't wait know no error but
- * -EAGAIN and -EFAULT; QEMU takes any other for a bug.
+ * was taken is held, and return 0 to go on. Else return why not, for a read that
+ * has delivered nothing: callers that don't wait know no error but -EAGAIN and
+ * -EFAULT; QEMU takes any other for a bug.
  */
-static noinline bool fault_in(struct read *read, int *err)
+static int fault_in(struct read *read)
 {
 	size_t bytes = min_t(size_t, read->limit - read->delivered,
 			     LARGE_READ_BYTES);
-	size_t missing;
+	size_t missing = bytes;
 
-	*err = read->nowait ? -EAGAIN : -ERESTARTSYS;
 	if (signal_pending(current))
-		return false;
-	*err = -EFAULT;
+		return read->nowait ? -EAGAIN : -ERESTARTSYS;
 	/* Nothing else has pages to fault in: a pipe is full. */
-	if (!user_backed_iter(read->to))
-		return false;
-	missing = fault_in_iov_iter_writeable(read->to, bytes);
+	if (user_backed_iter(read->to))
+		missing = fault_in_iov_iter_writeable(read->to, bytes);
 	if (missing) {
 		read->limit = read->delivered + bytes - missing;
 		WRITE_ONCE(read->client->has_faulted, RNGQ_FAULTS_IN);
 	}
-	return missing < bytes;
+	return missing == bytes ? -EFAULT : 0;
 }
 
-static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/* A small read may have delivered something already, of all that it may. */
+static noinline ssize_t read_on(struct kiocb *iocb, struct iov_iter *to,
+				size_t delivered, size_t limit)
 {
-	u8 small[SMALL_READ_BYTES] __uninitialized;
 	struct read read = {
 		.client = iocb->ki_filp->private_data,
 		.to = to,
 		.nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
 			  (iocb->ki_filp->f_flags & O_NONBLOCK),
-		.asked = iov_iter_count(to),
-		.limit = iov_iter_count(to),
+		.limit = limit,
+		.delivered = delivered,
 	};
-	int err;
+	bool is_new = !delivered;
+	struct rngq_taken taken;
+	ssize_t bytes = 0;
+	u64 available;
 
-	if (!read.asked)
-		return 0;
 	/* Else it could take again and again what it can't be given. */
-	if (unlikely(READ_ONCE(read.client->has_faulted)) &&
-	    !fault_in(&read, &err))
-		return err;
+	if (delivered || READ_ONCE(read.client->has_faulted))
+		bytes = fault_in(&read);
+	while (!bytes) {
+		size_t want = read.limit - read.delivered;
 
-	do {
-		err = take_and_deliver(&read, small);
-	} while (!err && unlikely(read.delivered < read.limit) &&
-		 fault_in(&read, &err));
+		bytes = rngq_client_await(read.client, want,
+					  min_t(size_t, want, LARGE_READ_BYTES),
+					  read.nowait || read.delivered,
+					  &taken, &available);
+		if (bytes < 0)
+			break;
+		/* However long it takes: no refill makes this read longer. */
+		if (is_new)
+			read.limit = min_t(u64, read.limit, available);
+		is_new = false;
+		deliver_all(&read, &taken, bytes);
+		if (read.delivered == read.limit)
+			break;
+		bytes = fault_in(&read);
+	}
+	return read.delivered ?: bytes;
+}
 
-	if (unlikely(!read.delivered))
-		return err;
-	rngq_client_delivered(read.client, read.delivered);
+static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct rngq_client *client = iocb->ki_filp->private_data;
+	struct rngq_taken taken __uninitialized;
+	u8 small[SMALL_READ_BYTES] __uninitialized;
+	size_t wanted = iov_iter_count(to);
+	size_t limit = wanted;
+	ssize_t delivered = 0;
+	size_t bytes;
+
+	if (!wanted)
+		return 0;
+
+	if (wanted <= sizeof(small) && likely(!READ_ONCE(client->has_faulted))) {
+		bytes = rngq_client_take(client, wanted, &taken);
+		if (likely(bytes)) {
+			delivered = deliver(to, bytes, small, sizeof(small));
+			wipe_small(small, bytes);
+			if (likely(delivered == bytes))
+				goto out;
+			rngq_client_give_back(client, &taken, bytes - delivered);
+			limit = bytes;
+		}
+	}
+	delivered = read_on(iocb, to, delivered, limit);
+	if (delivered <= 0)
+		return delivered;
+out:
+	rngq_client_delivered(client, delivered);
 	/* To an edge-triggered poller this says that there is nothing left. */
-	if (read.delivered < read.asked)
-		rngq_client_recheck(read.client);
-	return read.delivered;
+	if (delivered < wanted)
+		rngq_client_recheck(client);
+	return delivered;
 }
 
 static __poll_t rngq_poll(struct file *file, poll_table *table)

@@ -2,29 +2,30 @@
 /*
  * rngquota: the kernel's random number generator with a quota per open file.
  *
- * Roughly from the bottom up:
+ * From the bottom up. Each file uses only those above it in this list:
  *
+ *	compat		what differs between kernels
  *	quota		a quota, and the values that users may write into it
  *	bucket		what may be read now: pure arithmetic
  *	waiter		one who waits on a list, and how to wake it
  *	shares		who gets what of a bucket that all share: pure, too
  *	process		what a process's next client starts with: pure, too
- *	stats		what all clients together have done
- *	crng		is the generator initialized, and who wakes waiters
- *	total		the host's bucket, its timer, and who deals and wakes
- *	client		one open file: bucket, counters, waiting and waking
- *	client_sysfs	its folder, clients/<id>/
  *	process_table	which process is which, and when to forget one
+ *	stats		what all clients together have done
+ *	crng		is the generator initialized, and who waits for it
+ *	total		the host's bucket, its lock and timer, and who deals
+ *	client		one open file: bucket, counters, waiting and waking
  *	registry	all clients, which quota each has, and how many may be
+ *	client_sysfs	a client's folder, clients/<id>/
  *	sysfs		default/, total/, limits/, stats/ and clients/
  *	device		/dev/rngquota and its file operations
  *	main		module parameters, loading and unloading
  *
- * A read goes device, client, bucket, and total if it limits; a written setting
- * goes sysfs or client_sysfs, registry, client or total, bucket. Three locks:
- * the registry's mutex for who has which quota, then each client's own for what
- * it may read, then total's for what all may. There are two ways back: crng has
- * the registry recheck all clients once, total has each rechecked at its turn.
+ * A read goes device, client, bucket, and total and shares if the host has a
+ * limit; a written setting goes sysfs or client_sysfs, registry, client or total,
+ * bucket. Three locks: the registry's mutex for who has which quota, then each
+ * client's own for what it may read, then total's for what all may. Whoever calls
+ * upwards does so through a waiter: crng and total wake clients that way.
  */
 #include "client.h"
 #include "crng.h"

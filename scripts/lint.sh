@@ -67,6 +67,23 @@ documented() {
 		done
 }
 
+# A file of the driver includes only what stands above it in main.c's list.
+layers() {
+	awk 'FILENAME ~ /main\.c$/ && FNR == NR {
+			if ($1 == "*" && /^ \*\t[a-z_]+\t/)
+				rank[$2] = ++files
+			next
+		}
+		{ name = FILENAME; gsub(/.*\/|\.[ch]$/, "", name) }
+		!(name in rank) && !told[name]++ { print name " is not in main.c'"'"'s list" }
+		/^#include "/ {
+			header = $2
+			gsub(/"|\.h/, "", header)
+			if (header != name && !(rank[header] < rank[name]))
+				print FILENAME " includes " header ".h"
+		}' driver/main.c driver/*.[ch]
+}
+
 sparse_says() {
 	"$top/scripts/build-module.sh" "$kdir" C=2 >/dev/null || return 1
 }
@@ -76,6 +93,7 @@ lint "checkpatch.pl --strict, the programs" checkpatch scripts '*.[ch]' ':!model
 lint "checkpatch.pl --strict, the model" checkpatch scripts/model '*.[ch]'
 lint "kernel-doc" kernel_doc
 lint "kernel-doc for each function in a header" documented
+lint "no file of the driver looks up" layers
 lint "W=1 and sparse (C=2)" sparse_says
 lint "get_abi.pl validate" "$source/scripts/get_abi.pl" \
 	--dir Documentation/ABI validate
