@@ -12,8 +12,9 @@
 #define CLOSING_PART		64
 /* ... before it as it may take to wake somebody. */
 #define CLOSING_MIN_NS		NSEC_PER_MSEC
-/* The least part for newcomers who ask is 2^-MAX_DOUBT. */
-#define MAX_DOUBT		5U
+/* What newcomers may leave unfetched; for how many rounds they are in doubt then. */
+#define NEWCOMERS_PART		32
+#define DOUBT_ROUNDS		8
 /* How soon to deal again in an epoch; how many newcomers each deal calls. */
 #define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 #define CALLS_PER_DEAL		10
@@ -30,7 +31,7 @@ static bool is_limited(const struct rngq_shares *shares)
 
 static bool is_in_line(const struct rngq_member *member)
 {
-	return member->is_waiting && !member->is_newcomer;
+	return member->is_waiting && !member->is_apart;
 }
 
 static u64 granted_bytes(const struct rngq_shares *shares,
@@ -68,7 +69,6 @@ static void account(struct rngq_shares *shares,
 {
 	shares->absent_bytes += sign * expectation(shares, member);
 	shares->nr_takers += sign * !!member->taken_bytes;
-	shares->nr_newcomers += sign * (member->is_waiting && member->is_newcomer);
 	if (is_in_line(member)) {
 		shares->nr_waiting += sign;
 		shares->want_bytes += sign * member->want_bytes;
@@ -126,19 +126,25 @@ static void set_times(struct rngq_shares *shares)
 		bucket->refill_ns - min(margin_ns, bucket->period_ns / 4);
 }
 
-/* Set a part aside. Each newcomer counts twice, so that it is not one for long. */
-static void welcome_newcomers(struct rngq_shares *shares, u64 members)
+/* An epoch has shown how much newcomers leave. */
+static void judge_newcomers(struct rngq_shares *shares)
+{
+	if (shares->lapsed_bytes > shares->bucket.level_bytes / NEWCOMERS_PART)
+		shares->doubt = DOUBT_ROUNDS;
+	shares->lapsed_bytes = 0;
+}
+
+static void welcome_newcomers(struct rngq_shares *shares)
 {
 	u64 bytes = shares->bucket.level_bytes;
-	u64 newcomers = shares->nr_newcomers;
-	u64 part_bytes = bytes * 2 * newcomers / (2 * newcomers + members);
 
-	part_bytes >>= shares->doubt;
-	if (shares->was_asked)
-		part_bytes = max3(part_bytes, bytes >> MAX_DOUBT, min(bytes, 1ULL));
+	if (shares->doubt && (!shares->was_asked || shares->was_drained))
+		shares->doubt--;
 	shares->was_asked = false;
-	shares->welcome_bytes = part_bytes;
-	shares->newcomer_bytes = part_bytes;
+	shares->was_drained = false;
+	/* Of few bytes, one each third round: so soon who is new shall have its share. */
+	shares->newcomer_bytes = !shares->doubt ? 0 :
+		min(bytes, max(bytes / NEWCOMERS_PART, shares->round % 3 ? 0 : 1ULL));
 }
 
 static void begin_round(struct rngq_shares *shares)
@@ -149,7 +155,8 @@ static void begin_round(struct rngq_shares *shares)
 	u64 members = max3(shares->nr_takers + shares->nr_idle, waiters, 1ULL);
 	u64 bytes, equal_bytes;
 
-	welcome_newcomers(shares, members);
+	judge_newcomers(shares);
+	welcome_newcomers(shares);
 	bytes = shares->bucket.level_bytes - shares->newcomer_bytes;
 	equal_bytes = bytes / members;
 	shares->share_bytes = equal_bytes ? equal_bytes + 1 : 0;
@@ -168,10 +175,7 @@ static void begin_round(struct rngq_shares *shares)
 
 static void close_round(struct rngq_shares *shares)
 {
-	if (shares->newcomer_bytes > shares->welcome_bytes / 2)
-		shares->doubt = min(shares->doubt + 1, MAX_DOUBT);
-	else if (shares->doubt)
-		shares->doubt--;
+	judge_newcomers(shares);
 	shares->closing_ns = RNGQ_NEVER;
 	shares->expected_bytes = 0;
 	shares->newcomer_bytes = 0;
@@ -294,19 +298,20 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		return bytes;
 	shares->was_asked |= is_newcomer;
 	/* A newcomer that is told need not be called. */
-	if (member->is_newcomer && (bytes || !is_newcomer))
+	if (member->is_waiting && member->is_apart && (bytes || !is_newcomer))
 		rngq_shares_withdraw(shares, member);
 	if (bytes || member->is_waiting)
 		return bytes;
 
 	member->is_newcomer = is_newcomer;
+	member->is_apart = is_newcomer && shares->doubt;
 	member->has_waited = true;
 	member->epoch = shares->epoch;
 	member->granted_bytes = 0;
 	member->want_bytes = want_bytes;
 	set_waiting(shares, member, true);
 	/* Who comes back from its grant has its place in line already. */
-	if (is_newcomer)
+	if (member->is_apart)
 		list_move_tail(&member->waiter.node, &shares->newcomers);
 	else if (list_empty(&member->waiter.node))
 		list_add_tail(&member->waiter.node, &shares->line);
@@ -339,6 +344,10 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 
 	due = min(due_bytes(shares, member, &sum), bytes);
 	*sum = less(*sum, due);
+	shares->was_drained |= sum == &shares->newcomer_bytes && !*sum;
+	if (!member->is_trusted && member->is_newcomer)
+		shares->lapsed_bytes = less(shares->lapsed_bytes,
+					    granted_bytes(shares, member));
 	if (sum == &shares->granted_bytes)
 		member->granted_bytes -= due;
 	if (member->is_waiting)
@@ -369,7 +378,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	if (bytes >= draw->level_bytes)
 		member->is_trusted = false;
 	rngq_bucket_give_back(&shares->bucket, draw, bytes);
-	if (shares->nr_waiting || shares->nr_newcomers)
+	if (shares->nr_waiting || !list_empty(&shares->newcomers))
 		rngq_bucket_await(&shares->bucket);
 }
 
@@ -398,9 +407,22 @@ static struct rngq_member *next_in_line(const struct rngq_shares *shares)
 
 	if (shares->nr_waiting && (is_max || spare_bytes(shares)))
 		list = &shares->line;
-	else if (shares->nr_newcomers && (is_max || shares->newcomer_bytes))
+	else if (is_max || shares->newcomer_bytes || !shares->doubt)
 		list = &shares->newcomers;
-	return list ? list_first_entry(list, struct rngq_member, waiter.node) : NULL;
+	return list ? list_first_entry_or_null(list, struct rngq_member,
+					       waiter.node) : NULL;
+}
+
+/* May another newcomer be called? No more than find something, and few a deal. */
+static bool may_call(struct rngq_shares *shares)
+{
+	u64 each_bytes = max(shares->share_bytes, 1ULL);
+	u64 called = shares->nr_called++;
+
+	if (!is_limited(shares))
+		return true;
+	return called < CALLS_PER_DEAL &&
+		(!shares->doubt || called * each_bytes < shares->newcomer_bytes);
 }
 
 static void grant(struct rngq_shares *shares, struct rngq_member *member)
@@ -425,6 +447,8 @@ static void grant(struct rngq_shares *shares, struct rngq_member *member)
 	member->granted_bytes = bytes;
 	member->is_trusted = false;
 	shares->granted_bytes += bytes;
+	if (member->is_newcomer)
+		shares->lapsed_bytes += bytes;
 }
 
 /**
@@ -440,21 +464,26 @@ static void grant(struct rngq_shares *shares, struct rngq_member *member)
 struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 {
 	struct rngq_member *next = next_in_line(shares);
-	bool is_first = shares->dealt_epoch != shares->epoch;
+	bool is_apart = next && next->is_waiting && next->is_apart;
+	bool is_early = next && !is_apart && next->epoch == shares->epoch &&
+		shares->dealt_epoch != shares->epoch;
 
 	/* Who is back early is for the next deal: others are on their way. */
-	if (!next || (is_first && !next->is_newcomer && next->epoch == shares->epoch) ||
-	    (next->is_newcomer && shares->nr_called++ == CALLS_PER_DEAL)) {
+	if (!next || is_early || (is_apart && !may_call(shares))) {
 		shares->dealt_epoch = shares->epoch;
 		shares->dealt_ns = shares->now_ns;
 		shares->nr_called = 0;
 		return NULL;
 	}
-	if (is_limited(shares) && is_in_line(next)) {
+	if (is_limited(shares) && is_in_line(next) &&
+	    !(next->is_newcomer && shares->doubt)) {
 		grant(shares, next);
 		return next;
 	}
-	/* It is called, or has not come back from its grant and loses its place. */
+	/*
+	 * It is called, and will ask again. Or it has not come back from its grant,
+	 * and loses its place in line.
+	 */
 	catch_up(shares, next);
 	list_del_init(&next->waiter.node);
 	set_waiting(shares, next, false);
@@ -475,7 +504,7 @@ u64 rngq_shares_next_ns(const struct rngq_shares *shares)
 {
 	u64 next_ns = min(shares->closing_ns, shares->end_ns);
 
-	if (!shares->nr_waiting && !shares->nr_newcomers)
+	if (!shares->nr_waiting && list_empty(&shares->newcomers))
 		return RNGQ_NEVER;
 	if (!next_in_line(shares))
 		return next_ns;

@@ -22,11 +22,11 @@
  *
  * Newcomers. A grant uses up a client's trust, taking a byte restores it. Who is not
  * trusted (it is new, or its last grant lapsed) and does not sleep in read() may
- * only be asking: it is granted nothing. Part of the bucket is set aside for all of
- * these newcomers, of which each may take a share, and is trusted from then on.
- * The part is as large as their number asks for, but each round in which they leave
- * most of it halves the next one, down to a 32nd; other rounds double it. So asking
- * alone earns nothing, and makes others wait for a 32nd until closing.
+ * only be asking. If in a round such newcomers leave more than a 32nd of the bucket
+ * of what they were granted, they are in doubt: for some rounds they don't wait in
+ * line, and are granted nothing. A 32nd of the bucket is set aside for all of them
+ * instead; who takes of that is trusted. So asking alone earns nothing, and makes
+ * others wait for a 32nd of the bucket, until closing.
  *
  * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the
  * round before. A share is 30 bytes, 20 are set aside, A and B are granted 35 each.
@@ -45,9 +45,10 @@
 
 /* What belongs to one client, which it is a part of. */
 struct rngq_member {
-	struct rngq_waiter waiter;	/* in line, or granted something there */
+	struct rngq_waiter waiter;	/* on a list, or granted something in line */
 	bool is_waiting;
-	bool is_newcomer;	/* it waits, or did so last, as one */
+	bool is_apart;		/* it waits among the newcomers, not in line */
+	bool is_newcomer;	/* it was one when it began to wait */
 	bool is_trusted;	/* it took a byte after its last grant */
 	bool has_waited;	/* in the round that it was last seen in, */
 	u64 round;		/* which is this one */
@@ -64,8 +65,7 @@ struct rngq_shares {
 	struct list_head line;
 	struct list_head newcomers;
 	u64 nr_waiting;		/* in line */
-	u64 nr_newcomers;
-	u64 want_bytes;		/* of all that wait in line */
+	u64 want_bytes;		/* what they want */
 
 	u64 round;
 	u64 refills;		/* the bucket's count of them when it began */
@@ -73,15 +73,16 @@ struct rngq_shares {
 	u64 closing_ns;		/* RNGQ_NEVER: done, or the clock stands */
 	u64 share_bytes;	/* a byte above an equal share; 0: not a byte each */
 	u64 expected_bytes;	/* set aside for members that don't wait, */
-	u64 newcomer_bytes;	/* and for newcomers: what is left of ... */
-	u64 welcome_bytes;	/* ... so much */
-	unsigned int doubt;	/* how often their part has been halved */
+	u64 newcomer_bytes;	/* and for newcomers */
+	unsigned int doubt;	/* rounds for which they are in doubt yet */
 
 	/* Counted for the next round: */
 	u64 nr_takers;		/* clients that took something */
 	u64 absent_bytes;	/* what they are expected to want */
 	u64 nr_idle;		/* those in line that took nothing */
+	u64 lapsed_bytes;	/* grants that newcomers have not come for */
 	bool was_asked;		/* by a newcomer */
+	bool was_drained;	/* newcomers took all that was set aside for them */
 
 	u64 epoch;
 	u64 quantum_bytes;

@@ -128,6 +128,7 @@ void rngq_total_stop(void)
  * Return: The bucket, until rngq_total_unlock().
  */
 struct rngq_shares *rngq_total_lock(u64 now_ns)
+	__acquires(total_lock)
 {
 	spin_lock(&total_lock);
 	rngq_shares_refresh(&total, now_ns);
@@ -140,6 +141,7 @@ struct rngq_shares *rngq_total_lock(u64 now_ns)
  * Context: After rngq_total_lock().
  */
 void rngq_total_unlock(void)
+	__releases(total_lock)
 {
 	schedule_deal();
 	spin_unlock(&total_lock);
