@@ -403,14 +403,14 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 static struct rngq_member *next_in_line(const struct rngq_shares *shares)
 {
 	bool is_max = !is_limited(shares);
-	const struct list_head *list = NULL;
 
 	if (shares->nr_waiting && (is_max || spare_bytes(shares)))
-		list = &shares->line;
-	else if (is_max || shares->newcomer_bytes || !shares->doubt)
-		list = &shares->newcomers;
-	return list ? list_first_entry_or_null(list, struct rngq_member,
-					       waiter.node) : NULL;
+		return list_first_entry(&shares->line, struct rngq_member,
+					waiter.node);
+	if (is_max || shares->newcomer_bytes || !shares->doubt)
+		return list_first_entry_or_null(&shares->newcomers,
+						struct rngq_member, waiter.node);
+	return NULL;
 }
 
 /* May another newcomer be called? No more than find something, and few a deal. */
