@@ -400,7 +400,7 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 }
 
 /* Who is to be granted something or called; NULL: nobody. */
-static struct rngq_member *next_in_line(const struct rngq_shares *shares)
+static struct rngq_member *next_in_line(struct rngq_shares *shares)
 {
 	bool is_max = !is_limited(shares);
 
@@ -500,7 +500,7 @@ struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
  * Context: Any; the owner's lock is held.
  * Return: The time, which may be past; RNGQ_NEVER if nobody waits.
  */
-u64 rngq_shares_next_ns(const struct rngq_shares *shares)
+u64 rngq_shares_next_ns(struct rngq_shares *shares)
 {
 	u64 next_ns = min(shares->closing_ns, shares->end_ns);
 

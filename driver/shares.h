@@ -115,6 +115,6 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member);
 struct rngq_member *rngq_shares_grant(struct rngq_shares *shares);
-u64 rngq_shares_next_ns(const struct rngq_shares *shares);
+u64 rngq_shares_next_ns(struct rngq_shares *shares);
 
 #endif
