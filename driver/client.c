@@ -58,16 +58,11 @@ static u64 available_bytes(struct rngq_client *client, u64 want_bytes,
 	return bytes;
 }
 
-/* It gives its part in the host's bucket up, and a wait for that is over. */
-static void withdraw(struct rngq_client *client)
+/* It waits for the host's bucket no more. For its own it does until the refill. */
+static void end_wait_for_total(struct rngq_client *client, u64 now_ns)
 {
-	u64 now_ns = ktime_get_ns();
-
 	lockdep_assert_held(&client->wait.lock);
 
-	rngq_shares_withdraw(rngq_total_lock(now_ns), &client->member);
-	rngq_total_unlock();
-	/* A wait for its own bucket goes on until the refill. */
 	if (is_throttled(client) && rngq_bucket_available(&client->bucket))
 		end_throttle(client, now_ns);
 }
@@ -278,13 +273,18 @@ void rngq_client_wait_all_freed(void)
  */
 void rngq_client_stop(struct rngq_client *client)
 {
+	u64 now_ns;
+
 	hrtimer_cancel(&client->timer);
 	rngq_crng_leave(&client->crng_waiter);
 
 	/* A wait whose refill nobody came for has ended all the same. */
 	spin_lock_irq(&client->wait.lock);
-	refresh(client, ktime_get_ns());
-	withdraw(client);
+	now_ns = ktime_get_ns();
+	refresh(client, now_ns);
+	rngq_shares_leave(rngq_total_lock(now_ns), &client->member);
+	rngq_total_unlock();
+	end_wait_for_total(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
 }
 
@@ -434,8 +434,12 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 		/* Nobody waits. A timer that runs now does no harm. */
 		hrtimer_try_to_cancel(&client->timer);
 		/* Who doesn't sleep keeps its place, and will ask again. */
-		if (!nowait)
-			withdraw(client);
+		if (!nowait) {
+			rngq_shares_withdraw(rngq_total_lock(now_ns),
+					     &client->member);
+			rngq_total_unlock();
+			end_wait_for_total(client, now_ns);
+		}
 	}
 	spin_unlock_irq(&client->wait.lock);
 	return err ? err : bytes;

@@ -150,6 +150,7 @@ struct read {
 	struct rngq_client *client;
 	struct iov_iter *to;
 	bool nowait;
+	bool has_faulted;	/* pages have been faulted in for it */
 	size_t limit;		/* how much it may deliver */
 	size_t delivered;
 };
@@ -211,8 +212,10 @@ static int fault_in(struct read *read)
 			     LARGE_READ_BYTES);
 	size_t missing = bytes;
 
-	if (signal_pending(current))
+	/* Somebody may take its pages away again and again. */
+	if (read->has_faulted && signal_pending(current))
 		return read->nowait ? -EAGAIN : -ERESTARTSYS;
+	read->has_faulted = true;
 	/* Nothing else has pages to fault in: a pipe is full. */
 	if (user_backed_iter(read->to))
 		missing = fault_in_iov_iter_writeable(read->to, bytes);

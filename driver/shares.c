@@ -12,9 +12,10 @@
 #define CLOSING_PART		64
 /* ... before it as it may take to wake somebody. */
 #define CLOSING_MIN_NS		NSEC_PER_MSEC
-/* What newcomers may leave unfetched; for how many rounds they are in doubt then. */
+/* What newcomers may leave unfetched, and what is set aside for them, ... */
 #define NEWCOMERS_PART		32
-#define DOUBT_ROUNDS		8
+/* ... how many rounds they are in doubt, and how many that is done. */
+#define NEWCOMERS_ROUNDS	8
 /* How soon to deal again in an epoch; how many newcomers each deal calls. */
 #define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 #define CALLS_PER_DEAL		10
@@ -130,20 +131,20 @@ static void set_times(struct rngq_shares *shares)
 static void judge_newcomers(struct rngq_shares *shares)
 {
 	if (shares->lapsed_bytes > shares->bucket.level_bytes / NEWCOMERS_PART)
-		shares->doubt = DOUBT_ROUNDS;
+		shares->doubt = NEWCOMERS_ROUNDS;
 	shares->lapsed_bytes = 0;
 }
 
 static void welcome_newcomers(struct rngq_shares *shares)
 {
 	u64 bytes = shares->bucket.level_bytes;
+	u64 rounds = shares->round - shares->asked_round;
 
-	if (shares->doubt && (!shares->was_asked || shares->was_drained))
+	if (shares->doubt && (rounds || shares->was_drained))
 		shares->doubt--;
-	shares->was_asked = false;
 	shares->was_drained = false;
 	/* Of few bytes, one each third round: so soon who is new shall have its share. */
-	shares->newcomer_bytes = !shares->doubt ? 0 :
+	shares->newcomer_bytes = rounds >= NEWCOMERS_ROUNDS ? 0 :
 		min(bytes, max(bytes / NEWCOMERS_PART, shares->round % 3 ? 0 : 1ULL));
 }
 
@@ -233,7 +234,7 @@ static u64 available_bytes(struct rngq_shares *shares,
 void rngq_shares_init(struct rngq_shares *shares,
 		      const struct rngq_quota *quota)
 {
-	*shares = (struct rngq_shares){ };
+	*shares = (struct rngq_shares){ .round = NEWCOMERS_ROUNDS };
 	INIT_LIST_HEAD(&shares->line);
 	INIT_LIST_HEAD(&shares->newcomers);
 	rngq_bucket_init(&shares->bucket, quota, 0);
@@ -296,7 +297,8 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	bytes = available_bytes(shares, member);
 	if (way == RNGQ_GO)
 		return bytes;
-	shares->was_asked |= is_newcomer;
+	if (is_newcomer && !granted_bytes(shares, member))
+		shares->asked_round = shares->round;
 	/* A newcomer that is told need not be called. */
 	if (member->is_waiting && member->is_apart && (bytes || !is_newcomer))
 		rngq_shares_withdraw(shares, member);
@@ -397,6 +399,19 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 	set_waiting(shares, member, false);
 	shares->granted_bytes -= granted_bytes(shares, member);
 	member->granted_bytes = 0;
+}
+
+/**
+ * rngq_shares_leave() - give everything up, and be expected no more
+ * @shares: the bucket and those who share it
+ * @member: the client, which may go afterwards
+ *
+ * Context: Any; the owner's lock is held.
+ */
+void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
+{
+	rngq_shares_withdraw(shares, member);
+	set_taken(shares, member, 0);
 }
 
 /* Who is to be granted something or called; NULL: nobody. */
