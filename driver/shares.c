@@ -12,10 +12,9 @@
 #define CLOSING_PART		64
 /* ... before it as it may take to wake somebody. */
 #define CLOSING_MIN_NS		NSEC_PER_MSEC
-/* What newcomers may leave unfetched, and what is set aside for them, ... */
+/* What newcomers may leave unfetched; for how many rounds they are in doubt then. */
 #define NEWCOMERS_PART		32
-/* ... how many rounds they are in doubt, and how many that is done. */
-#define NEWCOMERS_ROUNDS	8
+#define DOUBT_ROUNDS		8
 /* How soon to deal again in an epoch; how many newcomers each deal calls. */
 #define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 #define CALLS_PER_DEAL		10
@@ -131,21 +130,21 @@ static void set_times(struct rngq_shares *shares)
 static void judge_newcomers(struct rngq_shares *shares)
 {
 	if (shares->lapsed_bytes > shares->bucket.level_bytes / NEWCOMERS_PART)
-		shares->doubt = NEWCOMERS_ROUNDS;
+		shares->doubt = DOUBT_ROUNDS;
 	shares->lapsed_bytes = 0;
 }
 
 static void welcome_newcomers(struct rngq_shares *shares)
 {
 	u64 bytes = shares->bucket.level_bytes;
-	u64 rounds = shares->round - shares->asked_round;
 
-	if (shares->doubt && (rounds || shares->was_drained))
+	if (shares->doubt && (!shares->was_asked || shares->was_drained))
 		shares->doubt--;
-	shares->was_drained = false;
 	/* Of few bytes, one each third round: so soon who is new shall have its share. */
-	shares->newcomer_bytes = rounds >= NEWCOMERS_ROUNDS ? 0 :
+	shares->newcomer_bytes = !shares->doubt || !shares->was_asked ? 0 :
 		min(bytes, max(bytes / NEWCOMERS_PART, shares->round % 3 ? 0 : 1ULL));
+	shares->was_asked = false;
+	shares->was_drained = false;
 }
 
 static void begin_round(struct rngq_shares *shares)
@@ -234,7 +233,7 @@ static u64 available_bytes(struct rngq_shares *shares,
 void rngq_shares_init(struct rngq_shares *shares,
 		      const struct rngq_quota *quota)
 {
-	*shares = (struct rngq_shares){ .round = NEWCOMERS_ROUNDS };
+	*shares = (struct rngq_shares){ };
 	INIT_LIST_HEAD(&shares->line);
 	INIT_LIST_HEAD(&shares->newcomers);
 	rngq_bucket_init(&shares->bucket, quota, 0);
@@ -297,8 +296,7 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	bytes = available_bytes(shares, member);
 	if (way == RNGQ_GO)
 		return bytes;
-	if (is_newcomer && !granted_bytes(shares, member))
-		shares->asked_round = shares->round;
+	shares->was_asked |= is_newcomer && !granted_bytes(shares, member);
 	/* A newcomer that is told need not be called. */
 	if (member->is_waiting && member->is_apart && (bytes || !is_newcomer))
 		rngq_shares_withdraw(shares, member);

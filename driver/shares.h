@@ -22,12 +22,11 @@
  *
  * Newcomers. A grant uses up a client's trust, taking a byte restores it. Who is not
  * trusted (it is new, or its last grant lapsed) and does not sleep in read() may
- * only be asking. A 32nd of the bucket is set aside for all of these newcomers, for
- * some rounds after one has asked; who takes of that is trusted. They wait in line
- * like the others, too. But if in an epoch they leave more than a 32nd of the bucket
+ * only be asking. If in an epoch such newcomers leave more than a 32nd of the bucket
  * of what they were granted, they are in doubt: for some rounds they wait apart, and
- * are granted nothing. So asking alone earns nothing, and makes others wait for a 32nd
- * of the bucket, until closing.
+ * are granted nothing. A 32nd of the bucket is set aside for all of them instead, if
+ * they ask; who takes of that is trusted. So asking alone earns nothing, and makes
+ * others wait for a 32nd of the bucket, until closing.
  *
  * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the
  * round before. A share is 30 bytes, 20 are set aside, A and B are granted 35 each.
@@ -75,7 +74,6 @@ struct rngq_shares {
 	u64 share_bytes;	/* a byte above an equal share; 0: not a byte each */
 	u64 expected_bytes;	/* set aside for members that don't wait, */
 	u64 newcomer_bytes;	/* and for newcomers */
-	u64 asked_round;	/* the last one in which a newcomer asked */
 	unsigned int doubt;	/* rounds for which they are in doubt yet */
 
 	/* Counted for the next round: */
@@ -83,6 +81,7 @@ struct rngq_shares {
 	u64 absent_bytes;	/* what they are expected to want */
 	u64 nr_idle;		/* those in line that took nothing */
 	u64 lapsed_bytes;	/* grants that newcomers have not come for */
+	bool was_asked;		/* by a newcomer that had no grant */
 	bool was_drained;	/* newcomers took all that was set aside for them */
 
 	u64 epoch;
