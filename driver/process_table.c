@@ -27,6 +27,8 @@ static DEFINE_HASHTABLE(processes, TABLE_BITS);
 
 /* Processes without clients. */
 static LIST_HEAD(idle_entries);
+/* Those of them that the sweep which is under way has not come to. */
+static LIST_HEAD(unswept_entries);
 
 static void forget(struct entry *entry)
 {
@@ -118,24 +120,36 @@ bool rngq_process_table_settle(struct rngq_process *process)
 }
 
 /**
- * rngq_process_table_sweep() - forget processes that are gone
+ * rngq_process_table_sweep_begin() - begin to forget processes that are gone
  *
- * Context: Process context, may sleep; the registry's mutex is held.
+ * Context: Process context; the registry's mutex is held, and may be dropped
+ * before each rngq_process_table_sweep_next(). Sweeps don't overlap.
+ */
+void rngq_process_table_sweep_begin(void)
+{
+	list_splice_tail_init(&idle_entries, &unswept_entries);
+}
+
+/**
+ * rngq_process_table_sweep_next() - look at the next process, and forget it if gone
+ * @gone: whether it was; unchanged if there is none
+ *
+ * Context: Process context; the registry's mutex is held.
  * Return: Whether there was one.
  */
-bool rngq_process_table_sweep(void)
+bool rngq_process_table_sweep_next(bool *gone)
 {
-	struct entry *entry, *next;
-	bool found = false;
+	struct entry *entry = list_first_entry_or_null(&unswept_entries,
+						       struct entry, idle);
 
-	list_for_each_entry_safe(entry, next, &idle_entries, idle) {
-		if (is_gone(entry)) {
-			forget(entry);
-			found = true;
-		}
-		cond_resched();
-	}
-	return found;
+	if (!entry)
+		return false;
+	*gone = is_gone(entry);
+	if (*gone)
+		forget(entry);
+	else
+		list_move_tail(&entry->idle, &idle_entries);
+	return true;
 }
 
 /**
@@ -146,18 +160,19 @@ bool rngq_process_table_sweep(void)
  */
 bool rngq_process_table_has_idle(void)
 {
-	return !list_empty(&idle_entries);
+	return !list_empty(&idle_entries) || !list_empty(&unswept_entries);
 }
 
 /**
  * rngq_process_table_clear() - forget all processes
  *
- * Context: Process context, may sleep; there are no clients.
+ * Context: Process context; there are no clients, and no sweep is under way.
  */
 void rngq_process_table_clear(void)
 {
 	struct entry *entry, *next;
 
-	list_for_each_entry_safe(entry, next, &idle_entries, idle)
+	rngq_process_table_sweep_begin();
+	list_for_each_entry_safe(entry, next, &unswept_entries, idle)
 		forget(entry);
 }

@@ -22,7 +22,8 @@ struct rngq_process;
 struct rngq_process *rngq_process_table_new(struct pid *pid);
 struct rngq_process *rngq_process_table_find(struct rngq_process *fresh);
 bool rngq_process_table_settle(struct rngq_process *process);
-bool rngq_process_table_sweep(void);
+void rngq_process_table_sweep_begin(void);
+bool rngq_process_table_sweep_next(bool *gone);
 bool rngq_process_table_has_idle(void);
 void rngq_process_table_clear(void);
 

@@ -76,8 +76,17 @@ static void follow_defaults(struct rngq_client *client)
 
 static void sweep(struct work_struct *work)
 {
+	bool gone, found = false;
+
 	mutex_lock(&registry_mutex);
-	if (rngq_process_table_sweep())
+	rngq_process_table_sweep_begin();
+	while (rngq_process_table_sweep_next(&gone)) {
+		found |= gone;
+		mutex_unlock(&registry_mutex);
+		cond_resched();
+		mutex_lock(&registry_mutex);
+	}
+	if (found)
 		sweep_sec = SWEEP_MIN_SEC;
 	else
 		sweep_sec = min(2 * sweep_sec, SWEEP_MAX_SEC);
