@@ -38,7 +38,7 @@ help:
 	@echo "make check           lint, kunit, what make does, and all system tests"
 	@echo "make check-debug     all suites on a debug kernel, injected faults, races (DURATION=), garbage"
 	@echo "make check-kcsan     the races on a kernel that looks for data races (DURATION=)"
-	@echo "make check-model     all interleavings of clients that take turns, by spin"
+	@echo "make check-model     all interleavings of clients that share total/, by spin"
 	@echo "make check-snapshot  machines that sleep, that are saved and restored, and what is in their memory"
 	@echo "make coverage        which lines of driver/ the tests reach, as HTML"
 	@echo "make install         module, udev rule and modprobe.d example (DESTDIR=)"

@@ -16,7 +16,7 @@
  * @RNGQ_STAT_OPENS:		clients made
  * @RNGQ_STAT_BYTES:		bytes delivered
  * @RNGQ_STAT_READS:		reads that returned at least one byte
- * @RNGQ_STAT_THROTTLED:	waits for a refill or a turn
+ * @RNGQ_STAT_THROTTLED:	waits for a refill, of its own or of total/
  * @RNGQ_STAT_THROTTLED_NS:	how long they lasted, in nanoseconds
  * @RNGQ_STAT_REFUSED:		opens that a limit refused
  * @RNGQ_NR_STATS:		how many there are

@@ -31,7 +31,7 @@ run_uml() {
 	fi
 }
 
-tree=$("$top/scripts/uml-kernel.sh")
+tree=$("$top/scripts/uml-kernel.sh" tests)
 module=$("$top/scripts/build-module.sh" "$tree" ARCH=um)
 build_benchmark delivery
 build_benchmark lateness

@@ -12,6 +12,8 @@ picture=$(realpath -m -- "${1-demo.svg}")
 here=$top/scripts/demo
 [ -w "$(dirname "$picture")" ] ||
 	die "there is no writable folder $(dirname "$picture") for the picture"
+compgen -G "$cache/uml-*/.done" >/dev/null ||
+	say "the first run installs packages, unpacks the kernel's source and builds User Mode Linux: about 5 minutes on two idle CPUs, three times that on busy ones"
 need busybox-static cpio gnuplot-nox kmod perl-base qemu-system-x86
 [ "$(dpkg --print-architecture)" = amd64 ] ||
 	die "the demo runs on amd64 only: its host is User Mode Linux, its guests are x86-64 PCs"

@@ -9,7 +9,7 @@
 
 need busybox-static kmod python3
 source=$("$top/scripts/kernel-source.sh")
-tree=$("$top/scripts/uml-kernel.sh")
+tree=$("$top/scripts/uml-kernel.sh" tests)
 module=$("$top/scripts/build-module.sh" "$tree" ARCH=um KUNIT=1 SEED="${1-}")
 
 work=$(mktemp -d)

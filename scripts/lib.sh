@@ -46,22 +46,44 @@ need() {
 	say "installing ${missing[*]}"
 	if ! apt_install "${missing[@]}"; then
 		apt_update
-		apt_install "${missing[@]}" || {
-			tail -n 5 "$cache/apt.log" >&2
-			die "could not install packages (is the network up?); as root, try: $command"
-		}
+		apt_install "${missing[@]}" ||
+			apt_failed "could not install packages" "$command"
 	fi
 }
 
-# apt_get ARGUMENT...: one at a time: apt-get itself would give up.
+# How long to wait for another package manager: a machine's first update can take it.
+apt_lock_seconds=600
+
+# Another one was at work, when apt-get was called last.
+apt_was_locked() {
+	grep -qE 'Could not get lock|is another process using it' "$cache/apt.log"
+}
+
+# apt_get ARGUMENT...: one at a time of ours, and after any other. apt-get itself
+# would wait for some of its locks only.
 apt_get() {
-	DEBIAN_FRONTEND=noninteractive flock -o "$cache/apt.lock" apt-get "$@" \
-		>"$cache/apt.log" 2>&1
+	local deadline=$((SECONDS + apt_lock_seconds)) told=
+
+	until DEBIAN_FRONTEND=noninteractive flock -o "$cache/apt.lock" \
+		apt-get "$@" >"$cache/apt.log" 2>&1; do
+		apt_was_locked && [ "$SECONDS" -lt "$deadline" ] || return 1
+		[ -n "$told" ] ||
+			say "  ... another package manager is at work; waiting for it, $((apt_lock_seconds / 60)) min at the most"
+		told=yes
+		sleep 2
+	done
+}
+
+# apt_failed WHAT COMMAND: say which of the two it was.
+apt_failed() {
+	tail -n 5 "$cache/apt.log" >&2
+	! apt_was_locked ||
+		die "$1: another package manager is still at work; when it is done, type as root: $2"
+	die "$1 (is the network up?); as root, try: $2"
 }
 
 apt_update() {
-	apt_get update ||
-		die "no package lists to be had (is the network up?); as root, try: apt-get update"
+	apt_get update || apt_failed "no package lists to be had" "apt-get update"
 }
 
 apt_install() {

@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build User Mode Linux from Debian's kernel source, once, and print its
-# build tree: the kernel is "linux" in it, modules build against it with
-# KDIR= and ARCH=um.
+# uml-kernel.sh [tests]: build User Mode Linux from Debian's kernel source, once,
+# with what the demo or all tests need, and print its build tree: the kernel is
+# "linux" in it, modules build against it with KDIR= and ARCH=um.
 
 . "$(dirname "$0")/lib.sh"
 
 need gcc make flex bison bc libc6-dev
 source=$("$top/scripts/kernel-source.sh")
-config=$top/scripts/kernels/uml.config
-tree=$cache/uml-$(key "$config" "$0" <(echo "$source"; gcc --version))
+configs=("$top/scripts/kernels/uml.config")
+[ "${1-}" != tests ] || configs+=("$top/scripts/kernels/uml-tests.config")
+tree=$cache/uml-$(key "${configs[@]}" "$0" <(echo "$source"; gcc --version))
 
 # The registers of a process are kept in a buffer of fixed size, which Linux before 6.13
 # made too small for hosts whose CPU has AMX: no process would start there.
@@ -21,7 +22,8 @@ make_room_for_registers() {
 
 build() {
 	make_room_for_registers
-	make -C "$source" ARCH=um O="$tree" KCONFIG_ALLCONFIG="$config" allnoconfig
+	cat "${configs[@]}" >"$tree/wanted"
+	make -C "$source" ARCH=um O="$tree" KCONFIG_ALLCONFIG="$tree/wanted" allnoconfig
 	make -C "$source" ARCH=um O="$tree" -j"$jobs" linux modules
 }
 

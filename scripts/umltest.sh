@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need busybox-static gcc kmod libc6-dev liburing-dev
-tree=$("$top/scripts/uml-kernel.sh")
+tree=$("$top/scripts/uml-kernel.sh" tests)
 module=$("$top/scripts/build-module.sh" "$tree" ARCH=um "${counting[@]}")
 
 work=$(mktemp -d)
