@@ -308,7 +308,8 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	member->has_waited = true;
 	member->epoch = shares->epoch;
 	member->granted_bytes = 0;
-	member->want_bytes = want_bytes;
+	member->want_bytes = way == RNGQ_SLEEP || !member->is_trusted ? want_bytes :
+		min(want_bytes, 2 * (member->fetched_bytes + member->before_bytes));
 	set_waiting(shares, member, true);
 	/* Who comes back from its grant has its place in line already. */
 	if (member->is_apart)
@@ -353,6 +354,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	if (member->is_waiting)
 		rngq_shares_withdraw(shares, member);
 	set_taken(shares, member, member->taken_bytes + bytes);
+	member->fetched_bytes += bytes;
 	member->is_trusted = true;
 	rngq_bucket_take(&shares->bucket, bytes, shares->now_ns, draw);
 	if (stood)
@@ -458,6 +460,8 @@ static void grant(struct rngq_shares *shares, struct rngq_member *member)
 	set_waiting(shares, member, false);
 	member->epoch = shares->epoch;
 	member->granted_bytes = bytes;
+	member->before_bytes = member->fetched_bytes;
+	member->fetched_bytes = 0;
 	member->is_trusted = false;
 	shares->granted_bytes += bytes;
 	if (member->is_newcomer)

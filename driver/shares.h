@@ -14,7 +14,8 @@
  * Who finds nothing waits in line. From its head each waiter is granted a quantum:
  * what is not set aside, divided by those who waited when the round began. What is
  * left then goes to those who wait some milliseconds later. A grant is kept for its
- * client until the epoch ends. Nobody else may take what waiters want.
+ * client until the epoch ends. Nobody else may take what waiters want. Who polls is
+ * believed to want twice what it took by its last two grants, at the most.
  *
  * Closing. Shortly before the refill the round's second epoch begins: nothing is set
  * aside any more, grants lapse, and the waiters are granted what there is. For the
@@ -56,6 +57,8 @@ struct rngq_member {
 	u64 want_bytes;		/* if it waits */
 	u64 epoch;		/* when it began to wait, or got its grant */
 	u64 granted_bytes;	/* what is left of that */
+	u64 fetched_bytes;	/* what it took since its last grant, ... */
+	u64 before_bytes;	/* ... and between that and the one before */
 };
 
 /* A bucket, and those who share it. */
