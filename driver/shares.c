@@ -64,8 +64,8 @@ static u64 expectation(const struct rngq_shares *shares,
 }
 
 /* Add what it stands for to all sums; with @sign -1 take it out, to change it. */
-static void account(struct rngq_shares *shares,
-		    const struct rngq_member *member, s64 sign)
+static __always_inline void account(struct rngq_shares *shares,
+				    const struct rngq_member *member, s64 sign)
 {
 	shares->absent_bytes += sign * expectation(shares, member);
 	shares->nr_takers += sign * !!member->taken_bytes;
@@ -84,8 +84,8 @@ static void set_waiting(struct rngq_shares *shares, struct rngq_member *member,
 	account(shares, member, 1);
 }
 
-static void set_taken(struct rngq_shares *shares, struct rngq_member *member,
-		      u64 bytes)
+static __always_inline void set_taken(struct rngq_shares *shares,
+				      struct rngq_member *member, u64 bytes)
 {
 	account(shares, member, -1);
 	member->taken_bytes = bytes;
@@ -186,8 +186,9 @@ static void close_round(struct rngq_shares *shares)
  * What it may take whatever others want: its grant, a newcomer's bytes, or its
  * share; and the sum that this is in.
  */
-static u64 due_bytes(struct rngq_shares *shares,
-		     const struct rngq_member *member, u64 **sum)
+static __always_inline u64 due_bytes(struct rngq_shares *shares,
+				     const struct rngq_member *member,
+				     u64 **sum)
 {
 	*sum = &shares->granted_bytes;
 	if (granted_bytes(shares, member) || is_in_line(member))
@@ -202,25 +203,27 @@ static u64 due_bytes(struct rngq_shares *shares,
 		   free_bytes(shares));
 }
 
-/* The same, and what is neither set aside nor wanted by others who wait. */
-static u64 available_bytes(struct rngq_shares *shares,
-			   const struct rngq_member *member)
+/*
+ * What it may take besides @due of @sum: what is neither set aside nor wanted by
+ * others who wait.
+ */
+static u64 unwanted_bytes(const struct rngq_shares *shares,
+			  const struct rngq_member *member,
+			  u64 due, const u64 *sum)
 {
-	u64 *sum;
-	u64 due = due_bytes(shares, member, &sum);
 	u64 bytes = free_bytes(shares);
 	u64 not_for_it = shares->expected_bytes + shares->newcomer_bytes +
 		shares->want_bytes;
 
 	if (shares->is_short)
-		return due;
+		return 0;
 	if (sum != &shares->granted_bytes) {
 		bytes -= due;
 		not_for_it -= min(due, *sum);
 	}
 	if (is_in_line(member))
 		not_for_it -= member->want_bytes;
-	return due + less(bytes, not_for_it);
+	return less(bytes, not_for_it);
 }
 
 /**
@@ -288,12 +291,13 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
 	bool is_newcomer = !member->is_trusted && way != RNGQ_SLEEP;
-	u64 bytes;
+	u64 bytes, *sum;
 
 	if (!is_limited(shares))
 		return RNGQ_MAX;
 	catch_up(shares, member);
-	bytes = available_bytes(shares, member);
+	bytes = due_bytes(shares, member, &sum);
+	bytes += unwanted_bytes(shares, member, bytes, sum);
 	if (way == RNGQ_GO)
 		return bytes;
 	shares->was_asked |= is_newcomer && !granted_bytes(shares, member);
@@ -320,6 +324,22 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	return 0;
 }
 
+/* It has taken @due of @sum: a grant, or as a newcomer; or it waited. */
+static void settle(struct rngq_shares *shares, struct rngq_member *member,
+		   u64 due, const u64 *sum)
+{
+	if (sum == &shares->newcomer_bytes)
+		shares->was_drained |= due && !*sum;
+	/* That of a newcomer has not lapsed. */
+	else if (!member->is_trusted && member->is_newcomer)
+		shares->lapsed_bytes = less(shares->lapsed_bytes,
+					    granted_bytes(shares, member));
+	if (sum == &shares->granted_bytes)
+		member->granted_bytes -= due;
+	if (member->is_waiting)
+		rngq_shares_withdraw(shares, member);
+}
+
 /**
  * rngq_shares_take() - take bytes for a client
  * @shares: the bucket and those who share it
@@ -333,26 +353,24 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		     u64 want_bytes, struct rngq_draw *draw)
 {
-	u64 bytes = min(want_bytes,
-			rngq_shares_ask(shares, member, want_bytes, RNGQ_GO));
 	bool stood = shares->bucket.refill_ns == RNGQ_NEVER;
-	u64 *sum;
-	u64 due;
+	u64 bytes = want_bytes, due, *sum;
 
-	*draw = (struct rngq_draw){ };
-	if (!bytes || !is_limited(shares))
-		return bytes;
+	draw->level_bytes = 0;
+	if (!is_limited(shares))
+		return want_bytes;
+	catch_up(shares, member);
+	due = due_bytes(shares, member, &sum);
+	if (bytes > due)
+		bytes = min(bytes, due +
+			    unwanted_bytes(shares, member, due, sum));
+	if (!bytes)
+		return 0;
 
-	due = min(due_bytes(shares, member, &sum), bytes);
+	due = min(due, bytes);
 	*sum = less(*sum, due);
-	shares->was_drained |= sum == &shares->newcomer_bytes && !*sum;
-	if (!member->is_trusted && member->is_newcomer)
-		shares->lapsed_bytes = less(shares->lapsed_bytes,
-					    granted_bytes(shares, member));
-	if (sum == &shares->granted_bytes)
-		member->granted_bytes -= due;
-	if (member->is_waiting)
-		rngq_shares_withdraw(shares, member);
+	if (sum != &shares->expected_bytes)
+		settle(shares, member, due, sum);
 	set_taken(shares, member, member->taken_bytes + bytes);
 	member->fetched_bytes += bytes;
 	member->is_trusted = true;
@@ -508,21 +526,19 @@ struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 }
 
 /**
- * rngq_shares_next_ns() - when to deal next
+ * __rngq_shares_next_ns() - rngq_shares_next_ns() if somebody waits
  * @shares: the bucket and those who share it
  *
  * What comes free in the midst of an epoch waits for some milliseconds: clients
  * can bring that about again and again.
  *
  * Context: Any; the owner's lock is held.
- * Return: The time, which may be past; RNGQ_NEVER if nobody waits.
+ * Return: The time, which may be past.
  */
-u64 rngq_shares_next_ns(struct rngq_shares *shares)
+u64 __rngq_shares_next_ns(struct rngq_shares *shares)
 {
 	u64 next_ns = min(shares->closing_ns, shares->end_ns);
 
-	if (!shares->nr_waiting && list_empty(&shares->newcomers))
-		return RNGQ_NEVER;
 	if (!next_in_line(shares))
 		return next_ns;
 	if (shares->dealt_epoch != shares->epoch)

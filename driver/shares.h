@@ -119,6 +119,20 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member);
 void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member);
 struct rngq_member *rngq_shares_grant(struct rngq_shares *shares);
-u64 rngq_shares_next_ns(struct rngq_shares *shares);
+u64 __rngq_shares_next_ns(struct rngq_shares *shares);
+
+/**
+ * rngq_shares_next_ns() - when to deal next
+ * @shares: the bucket and those who share it
+ *
+ * Context: Any; the owner's lock is held.
+ * Return: The time, which may be past; RNGQ_NEVER if nobody waits.
+ */
+static inline u64 rngq_shares_next_ns(struct rngq_shares *shares)
+{
+	if (!shares->nr_waiting && list_empty(&shares->newcomers))
+		return RNGQ_NEVER;
+	return __rngq_shares_next_ns(shares);
+}
 
 #endif
