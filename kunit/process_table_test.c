@@ -17,7 +17,7 @@
 #include "../driver/process.h"
 #include "../driver/process_table.h"
 
-#define MANY	100
+#define MANY	64
 
 /* Return whether a process was forgotten. */
 static bool sweep(void)
