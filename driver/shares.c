@@ -195,7 +195,8 @@ static __always_inline u64 due_bytes(struct rngq_shares *shares,
 		return granted_bytes(shares, member);
 	*sum = &shares->newcomer_bytes;
 	if (!member->is_trusted)
-		return min(shares->newcomer_bytes, max(shares->share_bytes, 1ULL));
+		return min3(shares->newcomer_bytes, free_bytes(shares),
+			    max(shares->share_bytes, 1ULL));
 	*sum = &shares->expected_bytes;
 	/* The byte above an equal share is for those who have not waited. */
 	return min(less(shares->share_bytes,
@@ -461,7 +462,7 @@ static bool may_call(struct rngq_shares *shares)
 static void grant(struct rngq_shares *shares, struct rngq_member *member)
 {
 	const struct rngq_bucket *bucket = &shares->bucket;
-	/* The least that a wake-up is worth: what is refilled in a millisecond. */
+	/* A wake-up is worth what is refilled in a millisecond, wanted or not. */
 	u64 least_bytes = max(bucket->rate_bytes /
 			      (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
 	u64 spare = spare_bytes(shares);
