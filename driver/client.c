@@ -93,6 +93,12 @@ static bool has_waiters(struct rngq_client *client)
 	return waitqueue_active(&client->wait);
 }
 
+/* Whoever sleeps in a read will take what it is woken for. */
+static enum rngq_way way_of_waiters(const struct rngq_client *client)
+{
+	return client->nr_asleep ? RNGQ_SLEEP : RNGQ_WAIT;
+}
+
 /* If its own bucket is what is waited for, arm the timer for the refill. */
 static void await_refill(struct rngq_client *client)
 {
@@ -160,7 +166,7 @@ static void recheck(struct rngq_client *client, u64 now_ns)
 	/* Before the generator is ready nobody is woken: its watch does that. */
 	if (!has_waiters(client) || !rngq_crng_ready())
 		return;
-	if (available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
+	if (available_bytes(client, RNGQ_MAX, way_of_waiters(client), now_ns))
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 	else
 		await_refill(client);
@@ -313,6 +319,7 @@ static int wait_until_available(struct rngq_client *client, u64 want_bytes,
 
 	/* At the head, so that no exclusive poller takes the wake-up away. */
 	__add_wait_queue(&client->wait, &wait);
+	client->nr_asleep++;
 	while (!err) {
 		*available = available_or_await(client, want_bytes, RNGQ_SLEEP,
 						now_ns);
@@ -320,6 +327,7 @@ static int wait_until_available(struct rngq_client *client, u64 want_bytes,
 			break;
 		err = do_wait_intr_irq(&client->wait, &wait);
 	}
+	client->nr_asleep--;
 	__remove_wait_queue(&client->wait, &wait);
 	__set_current_state(TASK_RUNNING);
 	return err;
@@ -332,7 +340,7 @@ static int wait_until_available(struct rngq_client *client, u64 want_bytes,
 static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 				u64 now_ns, struct rngq_taken *taken)
 {
-	taken->total.level_bytes = 0;
+	taken->total.bucket.level_bytes = 0;
 	if (rngq_total_is_limited()) {
 		bytes = min(bytes, rngq_bucket_available(&client->bucket));
 		if (!bytes)
@@ -353,7 +361,7 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 static void await_edge(struct rngq_client *client, u64 now_ns)
 {
 	if (has_waiters(client) &&
-	    !available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
+	    !available_bytes(client, RNGQ_MAX, way_of_waiters(client), now_ns))
 		await_refill(client);
 }
 
@@ -486,7 +494,7 @@ void rngq_client_give_back(struct rngq_client *client,
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
 	rngq_bucket_give_back(&client->bucket, &taken->own, bytes);
-	if (taken->total.level_bytes) {
+	if (taken->total.bucket.level_bytes) {
 		rngq_shares_give_back(rngq_total_lock(now_ns), &client->member,
 				      &taken->total, bytes);
 		rngq_total_unlock();

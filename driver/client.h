@@ -58,7 +58,7 @@ struct rngq_counters {
  */
 struct rngq_taken {
 	struct rngq_draw own;
-	struct rngq_draw total;
+	struct rngq_share_draw total;
 };
 
 /*
@@ -87,6 +87,7 @@ struct rngq_client {
 	enum rngq_start start;		/* R: what it started with */
 
 	wait_queue_head_t wait;
+	unsigned int nr_asleep;		/* L: readers that sleep */
 	struct hrtimer timer;		/* L: when it is armed, and for when */
 	struct rngq_bucket bucket;	/* L */
 	struct rngq_member member;	/* T: its part in the host's bucket */
@@ -97,7 +98,7 @@ struct rngq_client {
 
 	atomic64_t bytes;		/* A: delivered, counted as a read ends */
 	atomic64_t reads;		/* A: that returned at least one byte */
-	bool has_faulted;		/* A: a read had a bad address (device.c) */
+	bool has_faulted;		/* A: a read had a bad address */
 };
 
 struct rngq_client *rngq_client_create(const struct kobj_type *type);

@@ -27,10 +27,8 @@
  * takes: there a page fault holds what was taken.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
-#define pagefault_disable()	do { } while (0)
-#define pagefault_enable()	do { } while (0)
-#define fault_in_iov_iter_writeable(iter, bytes)	(bytes)
 #define RNGQ_FAULTS_IN	false
+#define fault_in_iov_iter_writeable(iter, bytes)	(bytes)
 #else
 #define RNGQ_FAULTS_IN	true
 #endif

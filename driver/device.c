@@ -32,6 +32,8 @@
 #define TINY_READ_BYTES		32
 /* All others go through buffers of this size. */
 #define LARGE_READ_BYTES	4096
+/* A copy that has failed so often will not succeed. */
+#define MAX_FAULTS		16
 
 /*
  * A CPU keeps the one that it used last, wiped, for its next read: the kernel may
@@ -123,7 +125,8 @@ static __always_inline size_t deliver(struct iov_iter *to, size_t bytes,
 
 	get_random_bytes(buf, bytes);
 	iov_iter_truncate(to, bytes);
-	pagefault_disable();
+	if (RNGQ_FAULTS_IN)
+		pagefault_disable();
 	copied = copy_to_iter(buf, size, to);
 	/*
 	 * When a copy faults, some architectures have stored more than they tell:
@@ -131,7 +134,8 @@ static __always_inline size_t deliver(struct iov_iter *to, size_t bytes,
 	 */
 	while (unlikely(copied < bytes) && copy_to_iter(buf + copied, 1, to))
 		copied++;
-	pagefault_enable();
+	if (RNGQ_FAULTS_IN)
+		pagefault_enable();
 	iov_iter_reexpand(to, count - copied);
 	return copied;
 }
@@ -146,20 +150,20 @@ static __always_inline void wipe_small(u8 *small, size_t bytes)
 }
 
 /* A read that is not small, or did not go smoothly. */
-struct read {
+struct long_read {
 	struct rngq_client *client;
 	struct iov_iter *to;
 	bool nowait;
-	bool has_faulted;	/* pages have been faulted in for it */
 	size_t limit;		/* how much it may deliver */
 	size_t delivered;
+	unsigned int faults;	/* how often it was stopped by one */
 };
 
 /*
  * @bytes were @taken first. Without a large buffer this takes more rounds by way of
  * a small one, and works the same.
  */
-static void deliver_all(struct read *read, struct rngq_taken *taken,
+static void deliver_all(struct long_read *read, struct rngq_taken *taken,
 			size_t bytes)
 {
 	u8 small[SMALL_READ_BYTES] __uninitialized;
@@ -206,19 +210,23 @@ static void deliver_all(struct read *read, struct rngq_taken *taken,
  * has delivered nothing: callers that don't wait know no error but -EAGAIN and
  * -EFAULT; QEMU takes any other for a bug.
  */
-static int fault_in(struct read *read)
+static int fault_in(struct long_read *read)
 {
 	size_t bytes = min_t(size_t, read->limit - read->delivered,
 			     LARGE_READ_BYTES);
-	size_t missing = bytes;
+	size_t missing;
 
-	/* Somebody may take its pages away again and again. */
-	if (read->has_faulted && signal_pending(current))
+	/* A pipe that is full has no pages to fault in. */
+	if (!user_backed_iter(read->to))
+		return -EFAULT;
+	/* Somebody may take the pages away again and again. */
+	if ((read->faults || !RNGQ_FAULTS_IN) && signal_pending(current))
 		return read->nowait ? -EAGAIN : -ERESTARTSYS;
-	read->has_faulted = true;
-	/* Nothing else has pages to fault in: a pipe is full. */
-	if (user_backed_iter(read->to))
-		missing = fault_in_iov_iter_writeable(read->to, bytes);
+	/* Or they can't be written for a reason that this doesn't see. */
+	if (read->faults++ == MAX_FAULTS)
+		return -EFAULT;
+	cond_resched();
+	missing = fault_in_iov_iter_writeable(read->to, bytes);
 	if (missing) {
 		read->limit = read->delivered + bytes - missing;
 		WRITE_ONCE(read->client->has_faulted, RNGQ_FAULTS_IN);
@@ -226,11 +234,14 @@ static int fault_in(struct read *read)
 	return missing == bytes ? -EFAULT : 0;
 }
 
-/* A small read may have delivered something already, of all that it may. */
+/*
+ * @delivered bytes are there already, by a small read of which a copy failed if
+ * @is_short, and that may deliver @limit in all.
+ */
 static noinline ssize_t read_on(struct kiocb *iocb, struct iov_iter *to,
-				size_t delivered, size_t limit)
+				size_t delivered, size_t limit, bool is_short)
 {
-	struct read read = {
+	struct long_read read = {
 		.client = iocb->ki_filp->private_data,
 		.to = to,
 		.nowait = (iocb->ki_flags & IOCB_NOWAIT) ||
@@ -238,22 +249,29 @@ static noinline ssize_t read_on(struct kiocb *iocb, struct iov_iter *to,
 		.limit = limit,
 		.delivered = delivered,
 	};
-	bool is_new = !delivered;
+	bool is_new = !is_short;
 	struct rngq_taken taken;
+	u64 available = limit;
 	ssize_t bytes = 0;
-	u64 available;
 
-	/* Else it could take again and again what it can't be given. */
-	if (delivered || READ_ONCE(read.client->has_faulted))
+	/*
+	 * Who gave a bad address before is asked for its pages first: it could take
+	 * again and again what it can't be given, and others would find less.
+	 */
+	if (is_short || (READ_ONCE(read.client->has_faulted) &&
+			 user_backed_iter(to)))
 		bytes = fault_in(&read);
 	while (!bytes) {
 		size_t want = read.limit - read.delivered;
+		size_t first = min_t(size_t, want, LARGE_READ_BYTES);
 
-		bytes = rngq_client_await(read.client, want,
-					  min_t(size_t, want, LARGE_READ_BYTES),
-					  read.nowait || read.delivered,
-					  &taken, &available);
-		if (bytes < 0)
+		if (read.delivered)
+			bytes = rngq_client_take_more(read.client, first, &taken);
+		else
+			bytes = rngq_client_await(read.client, want, first,
+						  read.nowait, &taken,
+						  &available);
+		if (bytes <= 0)
 			break;
 		/* However long it takes: no refill makes this read longer. */
 		if (is_new)
@@ -275,7 +293,7 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	size_t wanted = iov_iter_count(to);
 	size_t limit = wanted;
 	ssize_t delivered = 0;
-	size_t bytes;
+	size_t bytes = 0;
 
 	if (!wanted)
 		return 0;
@@ -291,7 +309,7 @@ static ssize_t rngq_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			limit = bytes;
 		}
 	}
-	delivered = read_on(iocb, to, delivered, limit);
+	delivered = read_on(iocb, to, delivered, limit, bytes);
 	if (delivered <= 0)
 		return delivered;
 out:

@@ -7,6 +7,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
@@ -101,36 +102,35 @@ bool rngq_setting_is_whole(const char *text, size_t len)
  *	between them; one newline may follow
  * @values: where the values go; on error some may have changed
  *
- * Context: Any.
+ * Context: Process context, may sleep.
  * Return: How many there were, up to RNGQ_QUOTA_SETTINGS; -EINVAL if @text is
- * malformed, -ERANGE if a number is outside its setting's range.
+ * malformed, -ERANGE if a number is outside its setting's range, -ENOMEM.
  */
 int rngq_setting_parse_several(enum rngq_setting first, const char *text,
 			       u64 *values)
 {
-	/* No value that is in its range is longer than this. */
-	char value[64];
-	int nr;
+	char *copy = kstrdup(text, GFP_KERNEL);
+	char *value = copy;
+	int nr, err = -EINVAL;
 
+	if (!copy)
+		return -ENOMEM;
 	for (nr = 0; nr < RNGQ_QUOTA_SETTINGS; nr++) {
-		size_t len = strcspn(text, " ");
-		int err;
+		char *end = value + strcspn(value, " ");
+		bool is_last = !*end;
 
-		if (len >= sizeof(value))
-			return -EINVAL;
-		memcpy(value, text, len);
-		value[len] = '\0';
+		*end = '\0';
 		/* Only the last one may end with a newline. */
-		if (text[len] && strchr(value, '\n'))
-			return -EINVAL;
+		if (!is_last && strchr(value, '\n'))
+			break;
 		err = rngq_setting_parse(first + nr, value, &values[nr]);
-		if (err)
-			return err;
-		if (!text[len])
-			return nr + 1;
-		text += len + strspn(text + len, " ");
+		if (err || is_last)
+			break;
+		err = -EINVAL;
+		value = end + 1 + strspn(end + 1, " ");
 	}
-	return -EINVAL;
+	kfree(copy);
+	return err ? err : nr + 1;
 }
 
 /**

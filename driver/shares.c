@@ -15,9 +15,11 @@
 /* What newcomers may leave unfetched; for how many rounds they are in doubt then. */
 #define NEWCOMERS_PART		32
 #define DOUBT_ROUNDS		8
-/* How soon to deal again in an epoch; how many newcomers each deal calls. */
+/* How soon to deal again in an epoch. */
 #define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
-#define CALLS_PER_DEAL		10
+/* How many are woken by a deal, and how soon the next one comes if there are more. */
+#define WOKEN_PER_DEAL		32
+#define PAUSE_NS		NSEC_PER_MSEC
 
 static u64 less(u64 bytes, u64 minus_bytes)
 {
@@ -165,7 +167,7 @@ static void begin_round(struct rngq_shares *shares)
 		    bytes - min(shares->want_bytes, waiters * equal_bytes));
 	begin_epoch(shares, bytes - shares->expected_bytes);
 
-	shares->round += idled ? 2 : 1;
+	shares->round++;
 	shares->refills = shares->bucket.refills;
 	shares->nr_takers = 0;
 	shares->absent_bytes = 0;
@@ -201,7 +203,7 @@ static __always_inline u64 due_bytes(struct rngq_shares *shares,
 	/* The byte above an equal share is for those who have not waited. */
 	return min(less(shares->share_bytes,
 			member->taken_bytes + member->has_waited),
-		   free_bytes(shares));
+		   less(free_bytes(shares), shares->newcomer_bytes));
 }
 
 /*
@@ -292,6 +294,7 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
 	bool is_newcomer = !member->is_trusted && way != RNGQ_SLEEP;
+	u64 likely_bytes = 2 * (member->fetched_bytes + member->before_bytes);
 	u64 bytes, *sum;
 
 	if (!is_limited(shares))
@@ -313,8 +316,8 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	member->has_waited = true;
 	member->epoch = shares->epoch;
 	member->granted_bytes = 0;
-	member->want_bytes = way == RNGQ_SLEEP || !member->is_trusted ? want_bytes :
-		min(want_bytes, 2 * (member->fetched_bytes + member->before_bytes));
+	member->want_bytes = way == RNGQ_SLEEP || is_newcomer ? want_bytes :
+		min(want_bytes, likely_bytes);
 	set_waiting(shares, member, true);
 	/* Who comes back from its grant has its place in line already. */
 	if (member->is_apart)
@@ -323,22 +326,6 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		list_add_tail(&member->waiter.node, &shares->line);
 	rngq_bucket_await(&shares->bucket);
 	return 0;
-}
-
-/* It has taken @due of @sum: a grant, or as a newcomer; or it waited. */
-static void settle(struct rngq_shares *shares, struct rngq_member *member,
-		   u64 due, const u64 *sum)
-{
-	if (sum == &shares->newcomer_bytes)
-		shares->was_drained |= due && !*sum;
-	/* That of a newcomer has not lapsed. */
-	else if (!member->is_trusted && member->is_newcomer)
-		shares->lapsed_bytes = less(shares->lapsed_bytes,
-					    granted_bytes(shares, member));
-	if (sum == &shares->granted_bytes)
-		member->granted_bytes -= due;
-	if (member->is_waiting)
-		rngq_shares_withdraw(shares, member);
 }
 
 /**
@@ -352,12 +339,13 @@ static void settle(struct rngq_shares *shares, struct rngq_member *member,
  * Return: How many were taken; who got any doesn't wait any more.
  */
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
-		     u64 want_bytes, struct rngq_draw *draw)
+		     u64 want_bytes, struct rngq_share_draw *draw)
 {
 	bool stood = shares->bucket.refill_ns == RNGQ_NEVER;
 	u64 bytes = want_bytes, due, *sum;
 
-	draw->level_bytes = 0;
+	draw->bucket.level_bytes = 0;
+	draw->granted_bytes = 0;
 	if (!is_limited(shares))
 		return want_bytes;
 	catch_up(shares, member);
@@ -370,12 +358,22 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 
 	due = min(due, bytes);
 	*sum = less(*sum, due);
-	if (sum != &shares->expected_bytes)
-		settle(shares, member, due, sum);
+	if (sum == &shares->granted_bytes) {
+		member->granted_bytes -= due;
+		draw->granted_bytes = due;
+		draw->epoch = shares->epoch;
+		if (member->is_newcomer)
+			shares->lapsed_bytes = less(shares->lapsed_bytes, due);
+	} else if (sum == &shares->newcomer_bytes && due) {
+		shares->was_drained |= !shares->newcomer_bytes;
+	}
+	if (member->is_waiting)
+		rngq_shares_withdraw(shares, member);
 	set_taken(shares, member, member->taken_bytes + bytes);
 	member->fetched_bytes += bytes;
 	member->is_trusted = true;
-	rngq_bucket_take(&shares->bucket, bytes, shares->now_ns, draw);
+	bytes = rngq_bucket_take(&shares->bucket, bytes, shares->now_ns,
+				 &draw->bucket);
 	if (stood)
 		set_times(shares);
 	return bytes;
@@ -388,17 +386,30 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
  * @draw: where they came from
  * @bytes: how many
  *
+ * What was granted is so again, and the rest is for all.
+ *
  * Context: Any; the owner's lock is held.
  */
 void rngq_shares_give_back(struct rngq_shares *shares,
 			   struct rngq_member *member,
-			   const struct rngq_draw *draw, u64 bytes)
+			   const struct rngq_share_draw *draw, u64 bytes)
 {
+	u64 again_bytes;
+
 	catch_up(shares, member);
 	set_taken(shares, member, less(member->taken_bytes, bytes));
-	if (bytes >= draw->level_bytes)
+	member->fetched_bytes = less(member->fetched_bytes, bytes);
+	if (bytes >= draw->bucket.level_bytes)
 		member->is_trusted = false;
-	rngq_bucket_give_back(&shares->bucket, draw, bytes);
+	rngq_bucket_give_back(&shares->bucket, &draw->bucket, bytes);
+
+	again_bytes = min3(bytes, draw->granted_bytes, spare_bytes(shares));
+	if (again_bytes && draw->epoch == shares->epoch && !member->is_waiting) {
+		member->granted_bytes += again_bytes;
+		shares->granted_bytes += again_bytes;
+		if (member->is_newcomer)
+			shares->lapsed_bytes += again_bytes;
+	}
 	if (shares->nr_waiting || !list_empty(&shares->newcomers))
 		rngq_bucket_await(&shares->bucket);
 }
@@ -447,29 +458,17 @@ static struct rngq_member *next_in_line(struct rngq_shares *shares)
 	return NULL;
 }
 
-/* May another newcomer be called? No more than find something, and few a deal. */
-static bool may_call(struct rngq_shares *shares)
-{
-	u64 each_bytes = max(shares->share_bytes, 1ULL);
-	u64 called = shares->nr_called++;
-
-	if (!is_limited(shares))
-		return true;
-	return called < CALLS_PER_DEAL &&
-		(!shares->doubt || called * each_bytes < shares->newcomer_bytes);
-}
-
 static void grant(struct rngq_shares *shares, struct rngq_member *member)
 {
 	const struct rngq_bucket *bucket = &shares->bucket;
-	/* A wake-up is worth what is refilled in a millisecond, wanted or not. */
+	/* A wake-up is worth what is refilled in a millisecond, if that is wanted. */
 	u64 least_bytes = max(bucket->rate_bytes /
 			      (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
 	u64 spare = spare_bytes(shares);
 	u64 bytes = member->epoch == shares->epoch ?
 		spare / shares->nr_waiting : shares->quantum_bytes;
 
-	bytes = max(min(bytes, member->want_bytes), least_bytes);
+	bytes = min(max(bytes, least_bytes), member->want_bytes);
 	/* For whom too little is left, keeps its place. */
 	if (bytes <= spare)
 		list_move_tail(&member->waiter.node, &shares->line);
@@ -491,8 +490,8 @@ static void grant(struct rngq_shares *shares, struct rngq_member *member)
  * rngq_shares_grant() - grant something to who is next in line
  * @shares: the bucket and those who share it
  *
- * Called again until nobody is left, this makes a deal. Newcomers are called then, a
- * few a deal, when there is something for them.
+ * Called again until it returns NULL, this makes a deal. Newcomers that wait apart are
+ * called when there is something for them.
  *
  * Context: Any; the owner's lock is held.
  * Return: Who is to be woken, and does not wait any more; NULL: nobody.
@@ -501,16 +500,22 @@ struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 {
 	struct rngq_member *next = next_in_line(shares);
 	bool is_apart = next && next->is_waiting && next->is_apart;
+	/* Who is back early is for the next deal: others are on their way. */
 	bool is_early = next && !is_apart && next->epoch == shares->epoch &&
 		shares->dealt_epoch != shares->epoch;
+	/* Newcomers are called as long as they find something. */
+	bool is_vain = is_apart && shares->doubt && is_limited(shares) &&
+		shares->nr_woken * max(shares->share_bytes, 1ULL) >=
+		shares->newcomer_bytes;
 
-	/* Who is back early is for the next deal: others are on their way. */
-	if (!next || is_early || (is_apart && !may_call(shares))) {
+	if (!next || is_early || is_vain || shares->nr_woken == WOKEN_PER_DEAL) {
+		shares->next_deal_ns = shares->now_ns +
+			(shares->nr_woken == WOKEN_PER_DEAL ? PAUSE_NS : DEAL_DISTANCE_NS);
 		shares->dealt_epoch = shares->epoch;
-		shares->dealt_ns = shares->now_ns;
-		shares->nr_called = 0;
+		shares->nr_woken = 0;
 		return NULL;
 	}
+	shares->nr_woken++;
 	if (is_limited(shares) && is_in_line(next) &&
 	    !(next->is_newcomer && shares->doubt)) {
 		grant(shares, next);
@@ -544,5 +549,5 @@ u64 __rngq_shares_next_ns(struct rngq_shares *shares)
 		return next_ns;
 	if (shares->dealt_epoch != shares->epoch)
 		return 0;
-	return min(next_ns, shares->dealt_ns + DEAL_DISTANCE_NS);
+	return min(next_ns, shares->next_deal_ns);
 }

@@ -14,8 +14,9 @@
  * Who finds nothing waits in line. From its head each waiter is granted a quantum:
  * what is not set aside, divided by those who waited when the round began. What is
  * left then goes to those who wait some milliseconds later. A grant is kept for its
- * client until the epoch ends. Nobody else may take what waiters want. Who polls is
- * believed to want twice what it took by its last two grants, at the most.
+ * client until the epoch ends. Nobody else may take what waiters want. Who polls, if
+ * it is trusted (see below), is believed to want twice what it took since its last
+ * grant but one, at the most.
  *
  * Closing. Shortly before the refill the round's second epoch begins: nothing is set
  * aside any more, grants lapse, and the waiters are granted what there is. For the
@@ -43,6 +44,13 @@
 
 #include "bucket.h"
 #include "waiter.h"
+
+/* Bytes that were taken, for giving them back. */
+struct rngq_share_draw {
+	struct rngq_draw bucket;
+	u64 epoch;
+	u64 granted_bytes;	/* of them, by a grant of that epoch */
+};
 
 /* What belongs to one client, which it is a part of. */
 struct rngq_member {
@@ -83,7 +91,7 @@ struct rngq_shares {
 	u64 nr_takers;		/* clients that took something */
 	u64 absent_bytes;	/* what they are expected to want */
 	u64 nr_idle;		/* those in line that took nothing */
-	u64 lapsed_bytes;	/* grants that newcomers have not come for */
+	u64 lapsed_bytes;	/* what newcomers have left of their grants */
 	bool was_asked;		/* by a newcomer that had no grant */
 	bool was_drained;	/* newcomers took all that was set aside for them */
 
@@ -92,8 +100,8 @@ struct rngq_shares {
 	u64 granted_bytes;	/* what is left of all grants */
 	bool is_short;		/* somebody was granted less than it wants */
 	u64 dealt_epoch;	/* when the last deal ended */
-	u64 dealt_ns;
-	unsigned int nr_called;	/* newcomers, in this deal */
+	u64 next_deal_ns;	/* not before, in the same epoch */
+	unsigned int nr_woken;	/* in this deal */
 };
 
 /* What a client does that finds nothing. */
@@ -111,10 +119,10 @@ void rngq_shares_set_quota(struct rngq_shares *shares,
 u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way);
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
-		     u64 want_bytes, struct rngq_draw *draw);
+		     u64 want_bytes, struct rngq_share_draw *draw);
 void rngq_shares_give_back(struct rngq_shares *shares,
 			   struct rngq_member *member,
-			   const struct rngq_draw *draw, u64 bytes);
+			   const struct rngq_share_draw *draw, u64 bytes);
 void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member);
 void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member);

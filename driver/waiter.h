@@ -2,8 +2,8 @@
 /*
  * One who waits on a list, and how to wake it.
  *
- * A waiter is a part of what waits. Whoever owns the list pops the waiters one
- * by one, and wakes each without holding the lock of the list: the reference
+ * A waiter is a part of what waits. Whoever owns the list comes to one waiter after
+ * the other, and wakes each without holding the lock of the list: the reference
  * to the waiter's kobject keeps it in memory meanwhile.
  */
 #ifndef RNGQUOTA_WAITER_H
@@ -26,7 +26,7 @@ struct rngq_waiter {
 
 /**
  * rngq_waiter_hold() - keep a waiter in memory for rngq_waiter_wake()
- * @waiter: the waiter, just popped off its list
+ * @waiter: the waiter, that was just found on the list
  *
  * Context: The lock of the list is held. So the waiter has not left the list
  * for good, which it does before its owner lets go of it.
