@@ -101,6 +101,8 @@ static void catch_up(const struct rngq_shares *shares,
 	if (member->round == shares->round)
 		return;
 	member->round = shares->round;
+	if (member->taken_bytes)
+		member->before_bytes = member->taken_bytes;
 	member->taken_bytes = 0;
 	member->has_waited = member->is_waiting;
 }
@@ -294,7 +296,6 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
 	bool is_newcomer = !member->is_trusted && way != RNGQ_SLEEP;
-	u64 likely_bytes = 2 * (member->fetched_bytes + member->before_bytes);
 	u64 bytes, *sum;
 
 	if (!is_limited(shares))
@@ -317,7 +318,7 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	member->epoch = shares->epoch;
 	member->granted_bytes = 0;
 	member->want_bytes = way == RNGQ_SLEEP || is_newcomer ? want_bytes :
-		min(want_bytes, likely_bytes);
+		min(want_bytes, 2 * (member->taken_bytes + member->before_bytes));
 	set_waiting(shares, member, true);
 	/* Who comes back from its grant has its place in line already. */
 	if (member->is_apart)
@@ -370,7 +371,6 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	if (member->is_waiting)
 		rngq_shares_withdraw(shares, member);
 	set_taken(shares, member, member->taken_bytes + bytes);
-	member->fetched_bytes += bytes;
 	member->is_trusted = true;
 	bytes = rngq_bucket_take(&shares->bucket, bytes, shares->now_ns,
 				 &draw->bucket);
@@ -398,7 +398,6 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 
 	catch_up(shares, member);
 	set_taken(shares, member, less(member->taken_bytes, bytes));
-	member->fetched_bytes = less(member->fetched_bytes, bytes);
 	if (bytes >= draw->bucket.level_bytes)
 		member->is_trusted = false;
 	rngq_bucket_give_back(&shares->bucket, &draw->bucket, bytes);
@@ -478,8 +477,6 @@ static void grant(struct rngq_shares *shares, struct rngq_member *member)
 	set_waiting(shares, member, false);
 	member->epoch = shares->epoch;
 	member->granted_bytes = bytes;
-	member->before_bytes = member->fetched_bytes;
-	member->fetched_bytes = 0;
 	member->is_trusted = false;
 	shares->granted_bytes += bytes;
 	if (member->is_newcomer)
@@ -500,12 +497,12 @@ struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 {
 	struct rngq_member *next = next_in_line(shares);
 	bool is_apart = next && next->is_waiting && next->is_apart;
-	/* Who is back early is for the next deal: others are on their way. */
+	/* Who is back early is for the next deal, if others are on their way. */
 	bool is_early = next && !is_apart && next->epoch == shares->epoch &&
-		shares->dealt_epoch != shares->epoch;
+		shares->dealt_epoch != shares->epoch && shares->granted_bytes;
 	/* Newcomers are called as long as they find something. */
 	bool is_vain = is_apart && shares->doubt && is_limited(shares) &&
-		shares->nr_woken * max(shares->share_bytes, 1ULL) >=
+		shares->nr_called * max(shares->share_bytes, 1ULL) >=
 		shares->newcomer_bytes;
 
 	if (!next || is_early || is_vain || shares->nr_woken == WOKEN_PER_DEAL) {
@@ -513,9 +510,11 @@ struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 			(shares->nr_woken == WOKEN_PER_DEAL ? PAUSE_NS : DEAL_DISTANCE_NS);
 		shares->dealt_epoch = shares->epoch;
 		shares->nr_woken = 0;
+		shares->nr_called = 0;
 		return NULL;
 	}
 	shares->nr_woken++;
+	shares->nr_called += is_apart;
 	if (is_limited(shares) && is_in_line(next) &&
 	    !(next->is_newcomer && shares->doubt)) {
 		grant(shares, next);

@@ -15,8 +15,8 @@
  * what is not set aside, divided by those who waited when the round began. What is
  * left then goes to those who wait some milliseconds later. A grant is kept for its
  * client until the epoch ends. Nobody else may take what waiters want. Who polls, if
- * it is trusted (see below), is believed to want twice what it took since its last
- * grant but one, at the most.
+ * it is trusted (see below), is believed to want twice what it took in this round and
+ * the one before, at the most.
  *
  * Closing. Shortly before the refill the round's second epoch begins: nothing is set
  * aside any more, grants lapse, and the waiters are granted what there is. For the
@@ -61,12 +61,11 @@ struct rngq_member {
 	bool is_trusted;	/* it took a byte after its last grant */
 	bool has_waited;	/* in the round that it was last seen in, */
 	u64 round;		/* which is this one */
-	u64 taken_bytes;	/* what it took in that round */
+	u64 taken_bytes;	/* what it took in that round, and ... */
+	u64 before_bytes;	/* ... in the last one before in which it took any */
 	u64 want_bytes;		/* if it waits */
 	u64 epoch;		/* when it began to wait, or got its grant */
 	u64 granted_bytes;	/* what is left of that */
-	u64 fetched_bytes;	/* what it took since its last grant, ... */
-	u64 before_bytes;	/* ... and between that and the one before */
 };
 
 /* A bucket, and those who share it. */
@@ -101,7 +100,8 @@ struct rngq_shares {
 	bool is_short;		/* somebody was granted less than it wants */
 	u64 dealt_epoch;	/* when the last deal ended */
 	u64 next_deal_ns;	/* not before, in the same epoch */
-	unsigned int nr_woken;	/* in this deal */
+	unsigned int nr_woken;	/* in this deal, ... */
+	unsigned int nr_called;	/* ... of which so many are newcomers */
 };
 
 /* What a client does that finds nothing. */

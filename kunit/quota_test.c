@@ -139,7 +139,111 @@ static void cut_and_torn_texts_are_told(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole(page, PAGE_SIZE));
 	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole("12", 2));
 	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole("1\0002", 3));
+	/* A C program may write the NUL that ends its string, but no more. */
+	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole("12\0", 3));
+	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole("12\n\0", 4));
+	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole("12\0\0", 4));
+	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole("12\0\n", 4));
+	page[PAGE_SIZE - 2] = '\0';
+	KUNIT_EXPECT_TRUE(test, rngq_setting_is_whole(page, PAGE_SIZE - 1));
+	page[PAGE_SIZE - 1] = '\0';
+	KUNIT_EXPECT_FALSE(test, rngq_setting_is_whole(page, PAGE_SIZE));
 	free_pages((unsigned long)page, 1);
+}
+
+struct several_case {
+	const char *name;
+	const char *text;
+	int nr;			/* or an error */
+	u64 values[RNGQ_QUOTA_SETTINGS];
+};
+
+#define ZEROS_62	"00000000000000000000000000000000000000000000000000000000000000"
+
+static const struct several_case several_cases[] = {
+	{ "several: one", "1", 1, { 1 } },
+	{ "several: one with newline", "1\n", 1, { 1 } },
+	{ "several: two", "1 2", 2, { 1, 2 } },
+	{ "several: three", "1 2 3", 3, { 1, 2, 3 } },
+	{ "several: three with newline", "1 2 3\n", 3, { 1, 2, 3 } },
+	{ "several: more spaces", "1  2   3", 3, { 1, 2, 3 } },
+	{ "several: max", "max", 1, { RNGQ_MAX } },
+	{ "several: max and more", "max 1000 0\n", 3, { RNGQ_MAX, 1000, 0 } },
+	{ "several: most", "1099511627776 4294967295 1099511627776", 3,
+	  { 1ULL << 40, 4294967295ULL, 1ULL << 40 } },
+	{ "several: long", ZEROS_62 "1 2", 2, { 1, 2 } },
+	{ "several: longer", "0" ZEROS_62 "1 2", 2, { 1, 2 } },
+	{ "several: long and nothing", "1 " ZEROS_62 ZEROS_62, -ERANGE },
+	{ "several: four", "1 2 3 4", -EINVAL },
+	{ "several: none", "", -EINVAL },
+	{ "several: newline alone", "\n", -EINVAL },
+	{ "several: space alone", " ", -EINVAL },
+	{ "several: space before", " 1 2", -EINVAL },
+	{ "several: space after", "1 2 ", -EINVAL },
+	{ "several: space after three", "1 2 3 ", -EINVAL },
+	{ "several: space before newline", "1 2 \x0a", -EINVAL },
+	{ "several: newline between", "1\n 2", -EINVAL },
+	{ "several: newline instead", "1\n2", -EINVAL },
+	{ "several: two newlines", "1 2\n\n", -EINVAL },
+	{ "several: tab", "1\t2", -EINVAL },
+	{ "several: no number", "1 x 3", -EINVAL },
+	{ "several: max period", "1 max", -EINVAL },
+	{ "several: max burst", "1 2 max", -EINVAL },
+	{ "several: rate 0", "0 2 3", -ERANGE },
+	{ "several: period 0", "1 0 3", -ERANGE },
+	{ "several: burst too large", "1 2 1099511627777", -ERANGE },
+};
+
+static void several_case_to_desc(const struct several_case *c, char *desc)
+{
+	strscpy(desc, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(several, several_cases, several_case_to_desc);
+
+static void several_are_parsed(struct kunit *test)
+{
+	static const enum rngq_setting firsts[] = { RNGQ_RATE_BYTES, RNGQ_TOTAL_RATE_BYTES };
+	const struct several_case *c = test->param_value;
+	int i, n;
+
+	for (i = 0; i < ARRAY_SIZE(firsts); i++) {
+		u64 values[RNGQ_QUOTA_SETTINGS] = { UNTOUCHED, UNTOUCHED, UNTOUCHED };
+
+		KUNIT_EXPECT_EQ(test, rngq_setting_parse_several(firsts[i], c->text, values),
+				c->nr);
+		/* Those that are not told are let be. */
+		for (n = 0; n < RNGQ_QUOTA_SETTINGS && c->nr > 0; n++)
+			KUNIT_EXPECT_EQ(test, values[n], n < c->nr ? c->values[n] : UNTOUCHED);
+	}
+}
+
+static void quota_is_printed_as_it_is_parsed(struct kunit *test)
+{
+	static const struct {
+		struct rngq_quota quota;
+		const char *text;
+	} cases[] = {
+		{ { 24, 5000, 0 }, "24 5000 0\n" },
+		{ { RNGQ_MAX, 1000, 7 }, "max 1000 7\n" },
+		{ { 1ULL << 40, U32_MAX, 1ULL << 40 }, "1099511627776 4294967295 1099511627776\n" },
+	};
+	char *page = (char *)__get_free_page(GFP_KERNEL);
+	u64 values[RNGQ_QUOTA_SETTINGS];
+	int i, len;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		len = rngq_quota_emit(page, &cases[i].quota);
+		KUNIT_EXPECT_EQ(test, len, (int)strlen(page));
+		KUNIT_EXPECT_STREQ(test, page, cases[i].text);
+		KUNIT_EXPECT_EQ(test, 3,
+				rngq_setting_parse_several(RNGQ_RATE_BYTES, page, values));
+		KUNIT_EXPECT_EQ(test, values[0], cases[i].quota.rate_bytes);
+		KUNIT_EXPECT_EQ(test, values[1], cases[i].quota.period_ms);
+		KUNIT_EXPECT_EQ(test, values[2], cases[i].quota.burst_bytes);
+	}
+	free_page((unsigned long)page);
 }
 
 static void value_is_printed_as_it_is_parsed(struct kunit *test)
@@ -203,8 +307,10 @@ static void settings_have_names(struct kunit *test)
 
 static struct kunit_case quota_cases[] = {
 	KUNIT_CASE_PARAM(setting_is_parsed, parse_gen_params),
+	KUNIT_CASE_PARAM(several_are_parsed, several_gen_params),
 	KUNIT_CASE(cut_and_torn_texts_are_told),
 	KUNIT_CASE(value_is_printed_as_it_is_parsed),
+	KUNIT_CASE(quota_is_printed_as_it_is_parsed),
 	KUNIT_CASE(settings_are_found_by_number),
 	KUNIT_CASE(settings_have_names),
 	{}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shares in random steps: what must hold after each, whatever clients do; and crowds
+ * of random habits, which must have what the plainest model of max-min shares says.
+ */
+#include <linux/prandom.h>
+#include <linux/random.h>
+#include "shares_scene.h"
+
+#define STEPS		100000
+#define LOG_SIZE	256
+#define NR_CLIENTS	16
+
+/* "make KUNIT=1 SEED=" repeats the walks that printed it. */
+#ifndef SEED
+#define SEED		get_random_u32()
+#endif
+
+struct walk {
+	struct rnd_state rnd;
+	struct scene *s;
+	/* What was taken from the bucket, when, under one and the same quota. */
+	u64 at_ns[LOG_SIZE], bytes[LOG_SIZE];
+	int logged;
+	/* A read that is still being delivered; its entry in the log, or -1: no longer. */
+	struct rngq_share_draw draw;
+	int reader, entry;
+};
+
+static u64 rnd(struct walk *walk, u64 below)
+{
+	return prandom_u32_state(&walk->rnd) % below;
+}
+
+static struct walk *new_walk(struct kunit *test)
+{
+	struct walk *walk = kunit_kzalloc(test, sizeof(*walk), GFP_KERNEL);
+	u64 seed = SEED;
+
+	KUNIT_ASSERT_NOT_NULL(test, walk);
+	kunit_info(test, "SEED=%llu (shares)", seed);
+	prandom_seed_state(&walk->rnd, seed);
+	return walk;
+}
+
+/* What must hold at any time: the sums are those of all clients. */
+static void check_sums(struct kunit *test, struct walk *walk)
+{
+	struct rngq_shares *shares = now(walk->s), sums = { };
+	u64 next_ns = rngq_shares_next_ns(shares), in_line = 0;
+	struct rngq_member *member;
+	int i;
+
+	for (i = 0; i < NR_CLIENTS; i++) {
+		u64 taken, expectation;
+
+		member = &walk->s->client[i].member;
+		taken = member->round == shares->round ? member->taken_bytes : 0;
+		expectation = min(taken, shares->share_bytes);
+		if (member->is_waiting && !member->is_apart) {
+			KUNIT_ASSERT_EQ(test, granted(walk->s, i), 0ULL);
+			sums.nr_waiting++;
+			sums.nr_idle += !taken;
+			sums.want_bytes += member->want_bytes;
+			if (member->want_bytes >= shares->share_bytes)
+				expectation = 0;
+		}
+		sums.granted_bytes += granted(walk->s, i);
+		sums.nr_takers += taken > 0;
+		sums.absent_bytes += expectation;
+		/* Nobody may take what is granted to others. */
+		if (shares->bucket.rate_bytes != RNGQ_MAX)
+			KUNIT_ASSERT_LE(test, ask(walk->s, i, 1, RNGQ_GO) - granted(walk->s, i),
+					shares->bucket.level_bytes - shares->granted_bytes);
+	}
+	KUNIT_ASSERT_EQ(test, sums.granted_bytes, shares->granted_bytes);
+	KUNIT_ASSERT_EQ(test, sums.nr_takers, shares->nr_takers);
+	KUNIT_ASSERT_EQ(test, sums.absent_bytes, shares->absent_bytes);
+	KUNIT_ASSERT_EQ(test, sums.nr_waiting, shares->nr_waiting);
+	KUNIT_ASSERT_EQ(test, sums.nr_idle, shares->nr_idle);
+	KUNIT_ASSERT_EQ(test, sums.want_bytes, shares->want_bytes);
+	list_for_each_entry(member, &shares->line, waiter.node)
+		in_line += member->is_waiting && !member->is_apart;
+	KUNIT_ASSERT_EQ(test, in_line, shares->nr_waiting);
+	list_for_each_entry(member, &shares->newcomers, waiter.node)
+		KUNIT_ASSERT_TRUE(test, member->is_waiting && member->is_apart);
+	if (in_line || !list_empty(&shares->newcomers))
+		KUNIT_ASSERT_LE(test, next_ns, walk->s->now_ns + shares->bucket.period_ns);
+	else
+		KUNIT_ASSERT_EQ(test, next_ns, RNGQ_NEVER);
+}
+
+/* In no interval more than the promise: not in any, of all there are. */
+static void check_promise(struct kunit *test, struct walk *walk)
+{
+	const struct rngq_bucket *bucket = &walk->s->shares.bucket;
+	int from, to;
+
+	for (from = 0; from < walk->logged; from++) {
+		u64 sum = 0;
+
+		for (to = from; to < walk->logged; to++) {
+			sum += walk->bytes[to];
+			KUNIT_ASSERT_LE(test, sum, bucket->capacity_bytes + bucket->rate_bytes *
+					((walk->at_ns[to] - walk->at_ns[from]) /
+					 bucket->period_ns + 1));
+		}
+	}
+	walk->logged = 0;
+	walk->entry = -1;
+}
+
+static void step_take(struct kunit *test, struct walk *walk, int i, u64 want)
+{
+	u64 available = ask(walk->s, i, want, RNGQ_GO);
+	u64 taken = take(walk->s, i, want);
+
+	KUNIT_ASSERT_EQ(test, taken, min(want, available));
+	if (walk->s->shares.bucket.rate_bytes == RNGQ_MAX)
+		return;
+	KUNIT_ASSERT_EQ(test, taken, walk->s->draw.bucket.level_bytes);
+	KUNIT_ASSERT_FALSE(test, taken && walk->s->client[i].member.is_waiting);
+	if (walk->logged == LOG_SIZE)
+		check_promise(test, walk);
+	walk->at_ns[walk->logged] = walk->s->now_ns;
+	walk->bytes[walk->logged] = taken;
+	/* Some reads are slow to be delivered. */
+	if (!walk->draw.bucket.level_bytes && !rnd(walk, 4)) {
+		walk->draw = walk->s->draw;
+		walk->reader = i;
+		walk->entry = walk->logged;
+	}
+	walk->logged++;
+}
+
+static void step_give_back(struct walk *walk)
+{
+	u64 bytes = rnd(walk, walk->draw.bucket.level_bytes + 1);
+
+	rngq_shares_give_back(now(walk->s), &walk->s->client[walk->reader].member,
+			      &walk->draw, bytes);
+	walk->draw.bucket.level_bytes = 0;
+	/* Of a log that has been checked, only what is taken later counts. */
+	if (walk->entry >= 0)
+		walk->bytes[walk->entry] -= bytes;
+}
+
+static void step_deal(struct kunit *test, struct walk *walk)
+{
+	struct rngq_shares *shares = now(walk->s);
+	bool is_first = shares->dealt_epoch != shares->epoch;
+	int i;
+
+	KUNIT_ASSERT_LE(test, deal(walk->s), NR_CLIENTS);
+	for (i = 0; i < NR_CLIENTS; i++) {
+		KUNIT_ASSERT_FALSE(test, walk->s->client[i].is_woken &&
+				   walk->s->client[i].member.is_waiting);
+		walk->s->client[i].is_woken = false;
+	}
+	/* No deal brings about another at the same time, or leaves anything. */
+	KUNIT_ASSERT_GT(test, rngq_shares_next_ns(shares), walk->s->now_ns);
+	if (!is_first && shares->nr_waiting)
+		KUNIT_ASSERT_LE(test, shares->bucket.level_bytes, shares->granted_bytes +
+				shares->expected_bytes + shares->newcomer_bytes);
+}
+
+/* If all that are served are content, soon nobody waits. */
+static void step_patience(struct kunit *test, struct walk *walk)
+{
+	int deals, i;
+	u64 next_ns;
+
+	for (deals = 0; (next_ns = rngq_shares_next_ns(now(walk->s))) != RNGQ_NEVER; deals++) {
+		KUNIT_ASSERT_LT(test, deals, 100);
+		walk->s->now_ns = max(walk->s->now_ns, next_ns);
+		step_deal(test, walk);
+		for (i = 0; i < NR_CLIENTS; i++)
+			step_take(test, walk, i, granted(walk->s, i));
+	}
+}
+
+static void any_crowd(struct kunit *test)
+{
+	struct walk *walk = new_walk(test);
+	struct scene *s = walk->s = new_scene(test, 100, 100, 0);
+	u64 next_ns;
+	int step;
+
+	for (step = 0; step < STEPS; step++) {
+		/* The first of them come often, the last ones seldom. */
+		int i = rnd(walk, 1 + rnd(walk, NR_CLIENTS)), kind = rnd(walk, 1000);
+		struct rngq_member *member = &s->client[i].member;
+		u64 want = rnd(walk, 2) ? 1 + rnd(walk, 100) : MOST;
+
+		if (kind < 250) {
+			step_take(test, walk, i, want);
+		} else if (kind < 550) {
+			ask(s, i, want, rnd(walk, 3));
+		} else if (kind < 590) {
+			step_give_back(walk);
+		} else if (kind < 600) {
+			(kind % 2 ? rngq_shares_withdraw : rngq_shares_leave)(now(s), member);
+		} else if (kind < 800) {
+			step_deal(test, walk);
+		} else if (kind < 900) {
+			s->now_ns += rnd(walk, rnd(walk, 4) * s->shares.bucket.period_ns + MS);
+		} else if (kind < 995) {
+			/* To the next deal, and a nanosecond to either side. */
+			next_ns = rngq_shares_next_ns(&s->shares);
+			if (next_ns != RNGQ_NEVER && next_ns > s->now_ns)
+				s->now_ns = next_ns - 1 + rnd(walk, 3);
+		} else if (kind < 997) {
+			step_patience(test, walk);
+		} else {
+			check_promise(test, walk);
+			set_quota(s, rnd(walk, 8) ? 1 + rnd(walk, rnd(walk, 2) ? 20 : 500) :
+				  RNGQ_MAX, 1 + rnd(walk, rnd(walk, 2) ? 20 : 1000),
+				  rnd(walk, 2) ? 0 : rnd(walk, 500));
+		}
+		check_sums(test, walk);
+	}
+	check_promise(test, walk);
+}
+
+/* The largest share of which, if who wants less has that, there is enough for all. */
+static u64 model_share(const struct scene *s, u64 rate)
+{
+	u64 share, sum = 0;
+	int i;
+
+	for (share = 0; sum <= rate; share++)
+		for (i = 0, sum = 0; i < s->nr_clients; i++)
+			sum += min(share + 1, s->client[i].habit.want * 1000 /
+				   max(s->client[i].habit.every_ms, 1ULL));
+	return share - 1;
+}
+
+static void crowds_share_like_the_model(struct kunit *test)
+{
+	struct walk *walk = new_walk(test);
+	int crowd, i;
+
+	for (crowd = 0; crowd < 20; crowd++) {
+		u64 rate = 2000 + rnd(walk, 10000), share;
+		struct scene *s = new_scene(test, rate, 1000, 0);
+
+		for (i = 2 + rnd(walk, 8); i; i--)
+			join(s, 1, greedy[rnd(walk, 3)]);
+		for (i = rnd(walk, 20); i; i--)
+			join(s, 1, (struct habit){
+				RNGQ_SLEEP, 1 + rnd(walk, rate / 10), 700 + rnd(walk, 600)
+			});
+		/* These keep a 32nd of it from the others until closing. */
+		join(s, rnd(walk, 30), (struct habit){ RNGQ_WAIT, 0, 1 + rnd(walk, 1000) });
+		share = model_share(s, rate);
+		run_and_count(s, 20);
+		for (i = 0; i < s->nr_clients && s->client[i].habit.want == MOST; i++) {
+			KUNIT_EXPECT_GE(test, s->client[i].count.had, 20 * share * 9 / 10);
+			KUNIT_EXPECT_LE(test, s->client[i].count.had, 20 * share * 11 / 10);
+		}
+		kunit_kfree(test, s);
+	}
+}
+
+static struct kunit_case random_cases[] = {
+	KUNIT_CASE(any_crowd), KUNIT_CASE(crowds_share_like_the_model), {}
+};
+
+static struct kunit_suite random_suite = {
+	.name = "rngquota_shares_random", .test_cases = random_cases,
+};
+
+kunit_test_suite(random_suite);
