@@ -32,7 +32,8 @@
 #define TINY_READ_BYTES		32
 /* All others go through buffers of this size. */
 #define LARGE_READ_BYTES	4096
-/* A copy that has failed so often will not succeed. */
+/* How much is faulted in at once; a copy that fails so often then won't succeed. */
+#define FAULT_IN_BYTES		65536
 #define MAX_FAULTS		16
 
 /*
@@ -156,7 +157,8 @@ struct long_read {
 	bool nowait;
 	size_t limit;		/* how much it may deliver */
 	size_t delivered;
-	unsigned int faults;	/* how often it was stopped by one */
+	size_t faulted_at;	/* where a fault stopped it last, ... */
+	unsigned int faults;	/* ... and how often there */
 };
 
 /*
@@ -213,9 +215,12 @@ static void deliver_all(struct long_read *read, struct rngq_taken *taken,
 static int fault_in(struct long_read *read)
 {
 	size_t bytes = min_t(size_t, read->limit - read->delivered,
-			     LARGE_READ_BYTES);
+			     FAULT_IN_BYTES);
 	size_t missing;
 
+	if (read->faulted_at != read->delivered)
+		read->faults = 0;
+	read->faulted_at = read->delivered;
 	/* A pipe that is full has no pages to fault in. */
 	if (!user_backed_iter(read->to))
 		return -EFAULT;
