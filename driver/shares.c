@@ -166,7 +166,8 @@ static void begin_round(struct rngq_shares *shares)
 	shares->share_bytes = equal_bytes ? equal_bytes + 1 : 0;
 	shares->expected_bytes = idled ? 0 :
 		min(shares->absent_bytes,
-		    bytes - min(shares->want_bytes, waiters * equal_bytes));
+		    bytes - min(shares->want_bytes,
+				equal_bytes ? waiters * equal_bytes : bytes));
 	begin_epoch(shares, bytes - shares->expected_bytes);
 
 	shares->round++;

@@ -37,7 +37,7 @@ explore() {
 	local cflags=(-std=gnu11 -g -O1 -fno-inline -Wall -Wextra -Werror
 		-Wno-unused-parameter -Wno-sign-compare -Wno-clobbered
 		-fno-pie -fno-stack-protector -fcf-protection=none
-		-fsanitize-coverage=trace-pc -I.
+		-ftrivial-auto-var-init=zero -fsanitize-coverage=trace-pc -I.
 		-isystem "$work/include" -include model/kernel.h)
 
 	shift 2
@@ -48,14 +48,15 @@ explore() {
 	count=$(($(wc -l <model/threads.h) + 4))
 	[[ ${flags[$name]} =~ OWN_FILES=([0-9]) ]]
 	settings+=("-DMAX_THREADS=$((count + BASH_REMATCH[1]))")
+	! grep -q root model/threads.h || settings+=(-DCHANGES=1)
 
-	for file in bucket turns client device; do
+	for file in bucket client device; do
 		gcc "${cflags[@]}" "${settings[@]}" -c "driver/$file.c" -o "$file.o"
 	done
 	gcc "${cflags[@]}" "${settings[@]}" -c model/model.c -o model.o
 	# What they have in memory, in one piece, for spin to save and restore.
 	echo 'SECTIONS { model : { *(.data .bss COMMON) } }' >model.lds
-	ld -r -T model.lds -o driver.o {bucket,turns,client,device,model}.o
+	ld -r -T model.lds -o driver.o {bucket,client,device,model}.o
 	objcopy -w --keep-global-symbol='model_*' driver.o
 	bytes=$(size -A driver.o | awk '$1 == "model" { print $2 }')
 
@@ -174,7 +175,7 @@ unreached_lines() {
 	done
 	# What is not of the model: the module's end.
 	comm -23 <(sort -u "$work/all") <(sort -u "$work/reached") |
-		grep -E '/(turns|total)\.c:' |
+		grep -E '/(shares|total)\.c:' |
 		while IFS=: read -r file line; do
 			printf '%s:%s: %s\n' "$file" "$line" \
 				"$(sed -n "${line}p" "$top/$file")"
@@ -202,13 +203,17 @@ unreached_steps() {
 # The first OWN_FILES files have a quota of their own, too: 1 byte each 40 ms, as
 # total/ has TOTAL_RATE_BYTES each 32 ms. The clock goes on EARLY times although
 # somebody still has something to do; else all come in time, and so the least time
-# and the greatest difference can be told.
+# and the greatest difference can be told. Of the first file there are FILE_USERS.
+# Who comes at any time (total.pml) does so in one of the first WAITS periods.
 search turns "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
 	-DIDEAL_PERIODS=6 -DUNFAIR_BYTES=2" \
 	"reader(0, 4); reader(1, 2); reader(2, 1)"
 search shares "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0
-	-DIDEAL_PERIODS=3 -DUNFAIR_BYTES=2" \
-	"reader(0, 3); reader(1, 3); reader(2, 2)"
+	-DIDEAL_PERIODS=2 -DUNFAIR_BYTES=2" \
+	"reader(0, 3); reader(1, 2); reader(2, 1)"
+search quanta "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=3 -DEARLY=0
+	-DIDEAL_PERIODS=3 -DUNFAIR_BYTES=3" \
+	"reader(0, 5); reader(1, 5)"
 search late "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=2" \
 	"reader(0, 1); reader(1, 2)"
 search own "-DFILES=2 -DOWN_FILES=2 -DTOTAL_RATE_BYTES=1 -DEARLY=1" \
@@ -217,6 +222,8 @@ search own-max "-DFILES=1 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=0 -DEARLY=1
 	-DFILE_USERS=2" "reader(0, 2); poller(0, 2)"
 search faulty "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"faulty(0, 2, 1); reader(1, 1)"
+search faulty-poller "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
+	"faulty_poller(0); reader(1, 2)"
 search mortal "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
 	"mortal(0, 2); reader(1, 2); killer(4)"
 search poll "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=1" \
@@ -229,58 +236,81 @@ search edge-alone "-DFILES=1 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=0 -DEARLY=1" \
 	"edger(0, 2, 1)"
 search watch "-DFILES=2 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
 	"watcher(0); reader(1, 1); killer(5)"
+search bystander "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
+	-DFILE_USERS=2" "reader(0, 2); reader(1, 1); bystander(0); killer(6)"
 search close "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"passer_by(0); reader(1, 3)"
-search cut "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=4 -DEARLY=0" \
-	"passer_by(0); reader(1, 6)"
 search shared "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=1
 	-DFILE_USERS=2" "reader(0, 2); reader(0, 2)"
+search lapse "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0" \
+	"idler(0, 2); reader(1, 3)"
+search doubt "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0 -DWAITS=3" \
+	"idler(0, 2); idle_reader(1, 5)"
+search asker "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0 -DWAITS=3" \
+	"asker(0, 3); reader(1, 3)"
 search root "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
-	"reader(0, 2); reader(1, 1); root(0, 1)"
+	"poller(0, 1); reader(1, 1); root(0, 1)"
 search limit "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=0 -DEARLY=0" \
 	"reader(0, 1); reader(1, 1); root(1, 2)"
 
 # Bugs of the kind that the model is there for: who finds each must find it.
-bug nobody-told-to-deal total.c '/^u64 __rngq_total_available/,/^}/s/schedule_deal();//' turns
+bug nobody-told-to-deal total.c '/^void rngq_total_unlock/,/^}/s/schedule_deal();//' turns
 bug deal-not-timed total.c '/^static void deal(/,/^}/s/schedule_deal();//' turns
 bug timer-does-nothing total.c '/^static enum.*deal_timer_expired/,/^}/s/queue_work(.*);//' turns
-bug dealt-without-wake turns.c '/^static void grant/,/^}/s/list_move_tail.*;//' turns
-bug no-reference total.c 's/kobject_get(&client->kobj);//' close
-bug wake-after-close turns.c '/^void rngq_turns_leave/,/^}/s/list_del_init(&turn->wake);//' close
-bug share-kept-on-close turns.c '/^void rngq_turns_leave/,/^}/s/rngq_turns_withdraw.*;//' close
-bug not-left-on-close client.c '/^void rngq_client_stop/,/^}/s/rngq_total_leave.*;//' close
-bug timer-not-cancelled client.c '/^void rngq_client_stop/,/^}/s/hrtimer_cancel.*;//' watch
-bug share-kept-on-signal client.c 's/rngq_total_withdraw(&client->turn);//' mortal
-bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
-	/poll_wait(file/d
-	s/^\treturn events;/\tpoll_wait(file, \&client->wait, table);\n&/
-}' poll
-bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-alone
-bug short-way-past-total client.c 's/ && !rngq_total_is_limited() &&/ \&\&/' turns
-bug edge-not-armed client.c '/^static u64 take(/,/^}/s/has_waiters(client)/0/' edge-own
-bug short-read-says-nothing device.c '/if (delivered < wanted)/,+1d' edge
-bug given-back-unseen total.c '/^void __rngq_total_give_back/,/^}/s/schedule_deal();//' faulty
-bug given-back-twice turns.c 's/rngq_bucket_give_back(&turns->bucket, draw, bytes);/&&/' faulty
-bug not-given-back client.c 's/rngq_total_give_back(.*);//' faulty
-bug limit-gone-unseen client.c '/^void rngq_client_recheck/,/^}/s/recheck(client, .*);//' limit
-bug no-lock total.c '/^u64 __rngq_total_take/,/^}/s/spin_lock(&total_lock);/yield("");/' turns
+bug deals-for-ever total.c 's/^\tis_dealing = false;//' turns
+bug granted-without-wake waiter.h 's/^\twaiter->wake(waiter);//' turns
+bug woken-under-lock total.c '/^\t\trngq_waiter_hold/,/cond_resched/{
+	/spin_unlock/d
+	s/cond_resched();/spin_unlock_irq(\&total_lock);/
+}' turns
+bug no-lock total.c '/rngq_total_lock(u64/,/^}/s/spin_lock(&total_lock);/yield("");/' turns
 bug unlocked-too-early total.c '/^void rngq_total_set_quota/,/^}/{
 	s/^\tschedule_deal();//
 	s/^\tspin_unlock_irq.*;/&\n\tschedule_deal();/
 }' root
-bug odd-byte-to-the-same turns.c 's/list_move(&turns->ring, &last->ring)/(void)0/' turns
-bug cut-not-timed turns.c 's/return min(turns->bucket.refill_ns, turns->cut_ns);/return turns->bucket.refill_ns;/' close
+bug limit-gone-unseen total.c '/^void rngq_total_set_quota/,/^}/s/schedule_deal();//' root
+bug no-reference waiter.h 's/kobject_[gp][eu]t(\(.*\));/(void)\1;/' close
+bug not-left-on-close client.c '/^void rngq_client_stop/,/^}/s/rngq_shares_leave(\(.*\), .*);/\1;/' close
+bug on-the-list-on-close shares.c '/^void rngq_shares_withdraw/,/^}/s/list_del_init.*;//' close
+bug share-kept-on-close shares.c '/^void rngq_shares_leave/,/^}/s/set_taken.*;//' close
+bug timer-not-cancelled client.c '/^void rngq_client_stop/,/^}/s/hrtimer_cancel.*;//' watch
+bug place-kept-on-signal client.c '/^ssize_t rngq_client_await/,/^}/{
+	s/rngq_shares_withdraw(/(void)(/
+}' mortal
+bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
+	/poll_wait(file/d
+	s/^\treturn events;/\tpoll_wait(file, \&client->wait, table);\n&/
+}' own-max
+bug poll-in-vain client.c 's/^\tif (!(poll_requested_events.*/\tif (0)/' bystander
+bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-alone
+bug short-way-past-total client.c '/^static .*u64 take(/,/^}/s/rngq_total_is_limited()/0/' turns
+bug edge-not-armed client.c '/^static void await_edge/,/^}/s/has_waiters(client)/0/' edge-own
+bug short-read-says-nothing device.c 's/^\t\trngq_client_recheck(.*);/\t\t(void)0;/' edge
+bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
+bug not-given-back device.c 's/rngq_client_give_back(.*);/(void)0;/' faulty
+bug granted-again-unseen shares.c 's/^\t\tshares->granted_bytes += again_bytes;//' faulty-poller
+bug fault-with-bytes-held device.c 's/pagefault_[a-z]*();//' faulty
+bug sums-of-last-round shares.c '/^void rngq_shares_withdraw/,/^}/s/catch_up(.*);//' late
+bug counted-as-waiting shares.c '/^static void set_waiting/,/^}/s/account(.*, -1);//' turns
+bug grants-outlive-epoch shares.c '/^static void begin_epoch/,/^}/s/shares->granted_bytes = 0;//' lapse
+bug share-past-grants shares.c 's/less(free_bytes(shares), shares->newcomer_bytes)/shares->bucket.level_bytes/' doubt
+bug grant-without-spare shares.c '/^static void grant(/,/^}/s/bytes = min(bytes, spare);//' quanta
+bug closing-not-timed shares.c '/^u64 .*rngq_shares_next_ns/,/^}/s/min(shares->closing_ns, shares->end_ns)/shares->end_ns/' shares
+bug end-not-timed shares.c '/^u64 .*rngq_shares_next_ns/,/^}/s/min(shares->closing_ns, shares->end_ns)/shares->closing_ns/' lapse
+bug clock-begins-unseen shares.c 's/^\t\tset_times(shares);/\t\t(void)0;/' shares
+bug rest-waits-for-end shares.c '/^u64 .*rngq_shares_next_ns/,/^}/s/min(next_ns, .*);/next_ns;/' edge
+bug newcomers-not-called shares.c '/next_in_line/,/^}/s/shares->newcomer_bytes || //' doubt
 
 say "searches: what the driver does in every order of events"
 in_parallel run_search "${searches[@]}"
-in_parallel run_cycles turns mortal edge-own
+in_parallel run_cycles turns mortal edge-own lapse
 for name in "${searches[@]}"; do
 	verdict="NOT ok"
 	! is_clean "$work/$name" || verdict=ok
 	tell "$verdict" "$name: $(figures "$work/$name")"
 	[ "$verdict" = ok ] || why "$work/$name"
 done
-for name in turns mortal edge-own; do
+for name in turns mortal edge-own lapse; do
 	verdict="NOT ok"
 	! is_clean "$work/$name.cycles" || verdict=ok
 	tell "$verdict" "$name, each run comes to an end: $(figures "$work/$name.cycles")"
@@ -291,7 +321,7 @@ unreached_lines >"$work/unreached"
 unreached_steps >>"$work/unreached"
 verdict=ok
 [ ! -s "$work/unreached" ] || verdict="NOT ok"
-tell "$verdict" "every block of turns.c and total.c was reached, and every step of total.pml"
+tell "$verdict" "every block of shares.c and total.c was reached, and every step of total.pml"
 cat "$work/unreached" >&2
 
 say "planted bugs: each is found"

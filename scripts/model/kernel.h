@@ -42,23 +42,20 @@ typedef long long s64;
 	__typeof__(x) _x = (x);					\
 	__typeof__(y) _y = (y);					\
 	_x < _y ? _x : _y; })
-#define min_t(type, x, y)	min((type)(x), (type)(y))
-#define min3(x, y, z)		min(min(x, y), z)
-#define max_t(type, x, y) ({					\
-	type _x = (x);						\
-	type _y = (y);						\
+#define max(x, y) ({						\
+	__typeof__(x) _x = (x);					\
+	__typeof__(y) _y = (y);					\
 	_x > _y ? _x : _y; })
+#define min_t(type, x, y)	min((type)(x), (type)(y))
+#define max_t(type, x, y)	max((type)(x), (type)(y))
+#define min3(x, y, z)		min(min(x, y), z)
+#define max3(x, y, z)		max(max(x, y), z)
+#define BIT_ULL(nr)		(1ULL << (nr))
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
 
 static inline u64 div64_u64(u64 a, u64 b)
 {
-	return a / b;
-}
-
-static inline u64 div64_u64_rem(u64 a, u64 b, u64 *rest)
-{
-	*rest = a % b;
 	return a / b;
 }
 
@@ -70,8 +67,10 @@ struct list_head {
 
 #define LIST_HEAD(name)	struct list_head name = { &(name), &(name) }
 #define list_entry(ptr, type, member)	container_of(ptr, type, member)
+#define list_first_entry(head, type, member) \
+	list_entry((head)->next, type, member)
 #define list_first_entry_or_null(head, type, member) \
-	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
+	(list_empty(head) ? NULL : list_first_entry(head, type, member))
 #define list_next_entry(pos, member) \
 	list_entry((pos)->member.next, __typeof__(*(pos)), member)
 #define list_for_each_entry(pos, head, member)				\
@@ -114,12 +113,6 @@ static inline void list_del_init(struct list_head *entry)
 	entry->prev->next = entry->next;
 	entry->next->prev = entry->prev;
 	INIT_LIST_HEAD(entry);
-}
-
-static inline void list_move(struct list_head *entry, struct list_head *head)
-{
-	list_del_init(entry);
-	list_add(entry, head);
 }
 
 static inline void list_move_tail(struct list_head *entry,
@@ -174,6 +167,9 @@ typedef struct {
 	} while (0)
 #define lockdep_assert_held(lock)	assert_locked(lock)
 
+#define __acquires(lock)
+#define __releases(lock)
+
 void take_lock(spinlock_t *lock, const char *where);
 void drop_lock(spinlock_t *lock);
 void assert_locked(const spinlock_t *lock);
@@ -183,12 +179,14 @@ void assert_locked(const spinlock_t *lock);
 typedef unsigned int __poll_t;
 
 #define EPOLLIN		0x01
+#define EPOLLERR	0x08
 #define EPOLLRDNORM	0x40
 
 struct wait_queue_entry {
 	struct list_head entry;
 	struct task_struct *task;
 	bool *triggered;
+	__poll_t key;		/* what it is woken for; 0: for all */
 };
 
 typedef struct wait_queue_head {
@@ -240,6 +238,7 @@ struct hrtimer {
 	enum hrtimer_restart (*function)(struct hrtimer *timer);
 };
 
+#define CONFIG_64BIT
 #define LINUX_VERSION_CODE	KERNEL_VERSION(6, 13, 0)
 #define KERNEL_VERSION(a, b, c)	((a) * 65536 + (b) * 256 + (c))
 #define HRTIMER_MODE_ABS	0
@@ -266,7 +265,8 @@ struct work_struct {
 #define alloc_workqueue(name, flags, max)	((struct workqueue_struct *)1)
 #define destroy_workqueue(queue)	((void)(queue))
 #define queue_work(queue, work)		((void)((work)->is_pending = true))
-#define work_pending(work)		((work)->is_pending)
+
+bool work_pending(const struct work_struct *work);
 
 /* Objects and memory */
 
@@ -300,7 +300,7 @@ void kobject_put(struct kobject *kobj);
 #define memzero_explicit(to, bytes)	memset(to, 0, bytes)
 
 void *new_client(size_t bytes);
-void kfree(void *client);
+void kfree(void *object);
 
 /* Counters: nothing depends on them. */
 
@@ -349,15 +349,20 @@ struct kiocb {
 	int ki_flags;
 };
 
-/* A user's buffer, of which the first @mapped bytes are. */
+/*
+ * A user's buffer. The first @mapped bytes have an address that is good; the first
+ * @present of them can be written without a page fault.
+ */
 struct iov_iter {
 	size_t count;
 	size_t mapped;
+	size_t present;
 };
 
 typedef struct poll_table_struct {
 	struct wait_queue_head *queue;
 	struct wait_queue_entry *wait;
+	__poll_t key;
 } poll_table;
 
 struct file_operations {
@@ -390,9 +395,17 @@ struct miscdevice {
 #define misc_deregister(misc)	((void)(misc))
 #define get_random_bytes(to, bytes)	memset(to, 0, bytes)
 #define iov_iter_count(iter)	((iter)->count)
+#define iov_iter_truncate(iter, bytes) \
+	((void)((iter)->count = min((iter)->count, (size_t)(bytes))))
+#define iov_iter_reexpand(iter, bytes)	((void)((iter)->count = (bytes)))
+#define user_backed_iter(iter)	((void)(iter), true)
+#define poll_requested_events(table)	((table)->key)
 
 int misc_register(struct miscdevice *misc);
-size_t _copy_to_iter(const void *from, size_t bytes, struct iov_iter *to);
+void pagefault_disable(void);
+void pagefault_enable(void);
+size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to);
+size_t fault_in_iov_iter_writeable(struct iov_iter *to, size_t bytes);
 void poll_wait(struct file *file, wait_queue_head_t *queue, poll_table *table);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The kernel round the driver, for the model: threads, locks, wait queues, timers,
- * the clock, and the files of three clients. The driver's own bucket.c, turns.c,
- * total.c, client.c and device.c are built in as they are, the registry is not: of
- * it the model needs what three functions do.
+ * the clock, users' memory, and the files of three clients. The driver's own
+ * bucket.c, shares.c, total.c, client.c and device.c are built in as they are, the
+ * registry is not: of it the model needs what three functions do.
  *
  * All of this, the stacks of the threads included, lies in memory that spin saves
  * and restores as it goes back and tries another order. Two states are the same
@@ -11,30 +11,35 @@
  */
 #include "model.h"
 
-#include "driver/turns.h"
+#include "driver/shares.h"
 
-/* What total.c calls goes through the books, see below. */
-#define rngq_turns_available	booked_available
-#define rngq_turns_take		booked_take
-#define rngq_turns_give_back	booked_give_back
-#define rngq_turns_deal		booked_deal
-static u64 booked_available(struct rngq_turns *turns,
-			    const struct rngq_turn *turn, u64 now_ns);
-static u64 booked_take(struct rngq_turns *turns, struct rngq_turn *turn,
-		       u64 want_bytes, u64 now_ns, struct rngq_draw *draw);
-static void booked_give_back(struct rngq_turns *turns,
-			     const struct rngq_draw *draw, u64 bytes,
-			     u64 now_ns);
-static void booked_deal(struct rngq_turns *turns, u64 now_ns,
-			struct list_head *wake);
+/* Whoever calls these, but for shares.c itself, calls the books' instead, see below. */
+#define rngq_shares_refresh	unbooked_refresh
+#define rngq_shares_set_quota	unbooked_set_quota
+#define rngq_shares_ask		unbooked_ask
+#define rngq_shares_take	unbooked_take
+#define rngq_shares_give_back	unbooked_give_back
+#define rngq_shares_withdraw	unbooked_withdraw
+#define rngq_shares_leave	unbooked_leave
+#define rngq_shares_grant	unbooked_grant
+
+void rngq_shares_withdraw(struct rngq_shares *shares,
+			  struct rngq_member *member);
+
+#include "driver/shares.c"
+
+#undef rngq_shares_refresh
+#undef rngq_shares_set_quota
+#undef rngq_shares_ask
+#undef rngq_shares_take
+#undef rngq_shares_give_back
+#undef rngq_shares_withdraw
+#undef rngq_shares_leave
+#undef rngq_shares_grant
 
 #include "driver/total.c"
 
-#undef rngq_turns_available
-#undef rngq_turns_take
-#undef rngq_turns_give_back
-#undef rngq_turns_deal
-
+#include "driver/client.h"
 #include "driver/client_sysfs.h"
 #include "driver/crng.h"
 #include "driver/device.h"
@@ -49,6 +54,8 @@ static void booked_deal(struct rngq_turns *turns, u64 now_ns,
 #define OWN_RATE_BYTES	1
 #define OWN_PERIOD_MS	40
 #define TOTAL_PERIOD_MS	32
+/* How long before the end of that what was set aside comes free. */
+#define CLOSING_NS	NSEC_PER_MSEC
 /* What leave_cpu() has on the stack below its frame's address, and more. */
 #define RED_ZONE_BYTES	128
 #define UNTRACKED	__attribute__((__section__("untracked")))
@@ -60,6 +67,8 @@ struct task_struct {
 	bool is_inside;		/* the driver, or a system call round it */
 	bool is_asleep;
 	bool has_signal;
+	unsigned int locks;	/* that it holds */
+	unsigned int faults_off; /* how often it has turned page faults off */
 	spinlock_t *wants;	/* which it takes as soon as that is free */
 	struct hrtimer *awaits;	/* whose function is to end first */
 	/* What it is to do, and what came of it. */
@@ -68,6 +77,7 @@ struct task_struct {
 	int arg;
 	int result;
 	int delivered;
+	u64 held_bytes;		/* of total/, taken and not delivered */
 	/* Of the edge-triggered epoll that it uses. */
 	struct wait_queue_entry item;
 	bool is_ready;
@@ -78,9 +88,11 @@ struct model_file {
 	struct rngq_client *client;
 	int users;
 	bool is_asked;		/* by those who don't wait, but come again */
+	u64 delivered_bytes;
 };
 
 /* Those at 0x6b bytes have been freed. */
+#define FREED_REFS	0x6b6b6b6b
 static struct rngq_client memory[MAX_FILES];
 static int nr_opened;
 static struct model_file files[MAX_FILES];
@@ -93,6 +105,7 @@ static u64 delivered_ns;
 static u64 delivered_bytes;
 static u64 taken_bytes;
 static bool was_changed;
+static int awaited_periods;
 
 struct task_struct *current;
 bool rngq_crng_seen_ready = true;
@@ -106,7 +119,7 @@ unsigned char model_digest[16] UNTRACKED = { 1 };
 char model_stacks[MAX_THREADS][STACK_BYTES]
 	__attribute__((__section__("stacks"), __aligned__(16))) = { { 1 } };
 
-static void keep_promise(void);
+static void keep_promises(void);
 
 static void broken(const char *why)
 {
@@ -143,8 +156,15 @@ static bool is_runnable(const struct task_struct *task)
 	       !(task->awaits && task->awaits->is_running);
 }
 
+static void check_may_sleep(void)
+{
+	if (current->locks || current->faults_off)
+		broken("somebody sleeps, and holds a lock or has page faults off");
+}
+
 static void go_to_sleep(const char *where)
 {
+	check_may_sleep();
 	current->is_asleep = true;
 	leave_cpu(where);
 }
@@ -154,9 +174,12 @@ static void wake_up(struct task_struct *task)
 	task->is_asleep = false;
 }
 
+/* Of what never changes, or is one thread's, it makes no difference when it is read. */
 bool may_change(const void *flag)
 {
-	return flag != &rngq_crng_seen_ready;
+	if (flag == &rngq_total_limits)
+		return CHANGES;
+	return flag != &rngq_crng_seen_ready && FILE_USERS > 1;
 }
 
 bool signal_pending(struct task_struct *task)
@@ -172,6 +195,7 @@ void take_lock(spinlock_t *lock, const char *where)
 	if (lock->magic != LOCK_MAGIC)
 		broken("the lock of a client that has been freed is taken");
 	lock->owner = current;
+	current->locks++;
 }
 
 void drop_lock(spinlock_t *lock)
@@ -179,6 +203,7 @@ void drop_lock(spinlock_t *lock)
 	if (lock->owner != current)
 		broken("a lock is dropped by who does not hold it");
 	lock->owner = NULL;
+	current->locks--;
 }
 
 void assert_locked(const spinlock_t *lock)
@@ -198,9 +223,8 @@ int do_wait_intr_irq(wait_queue_head_t *queue, struct wait_queue_entry *wait)
 {
 	if (signal_pending(current))
 		return -ERESTARTSYS;
-	current->is_asleep = true;
 	drop_lock(&queue->lock);
-	leave_cpu("sleeps in a read");
+	go_to_sleep("sleeps in a read");
 	take_lock(&queue->lock, "is awake in a read");
 	return 0;
 }
@@ -211,6 +235,8 @@ void wake_up_locked_poll(wait_queue_head_t *queue, __poll_t events)
 
 	assert_locked(&queue->lock);
 	list_for_each_entry_safe(wait, next, &queue->head, entry) {
+		if (wait->key && !(wait->key & events))
+			continue;
 		if (wait->triggered)
 			*wait->triggered = true;
 		wake_up(wait->task);
@@ -221,6 +247,7 @@ void poll_wait(struct file *file, wait_queue_head_t *queue, poll_table *table)
 {
 	if (!table->wait)
 		return;
+	table->wait->key = table->key;
 	take_lock(&queue->lock, "lines up on the wait queue to poll");
 	list_add_tail(&table->wait->entry, &queue->head);
 	drop_lock(&queue->lock);
@@ -237,16 +264,26 @@ u64 ktime_get_ns(void)
 
 void hrtimer_start(struct hrtimer *timer, ktime_t at, int mode)
 {
+	assert_locked(timer == &deal_timer ? &total_lock :
+		      &container_of(timer, struct rngq_client, timer)->wait.lock);
 	timer->expires = at;
 	timer->is_queued = true;
 }
 
 void hrtimer_cancel(struct hrtimer *timer)
 {
+	check_may_sleep();
 	timer->is_queued = false;
 	current->awaits = timer;
 	leave_cpu("waits for the end of a timer's function");
 	current->awaits = NULL;
+}
+
+bool work_pending(const struct work_struct *work)
+{
+	/* Else it may change before its caller acts on it. */
+	assert_locked(&total_lock);
+	return work->is_pending;
 }
 
 static struct hrtimer *timer_of(int file)
@@ -263,13 +300,15 @@ void *new_client(size_t bytes)
 	return memset(&memory[nr_opened++], 0, bytes);
 }
 
-void kfree(void *client)
+void kfree(void *object)
 {
-	const struct hrtimer *timer = &((struct rngq_client *)client)->timer;
+	struct rngq_client *client = object;
 
-	if (timer->is_queued || timer->is_running)
+	if (client->timer.is_queued || client->timer.is_running)
 		broken("a client is freed whose timer is armed");
-	memset(client, 0x6b, sizeof(struct rngq_client));
+	if (!list_empty(&client->member.waiter.node))
+		broken("a client is freed that is on a list");
+	memset(client, 0x6b, sizeof(*client));
 }
 
 void kobject_init(struct kobject *kobj, const struct kobj_type *type)
@@ -304,14 +343,9 @@ void rngq_client_sysfs_remove(struct rngq_client *client)
 {
 }
 
-struct kobject *rngq_sysfs_clients(void)
+struct kobject *rngq_sysfs_clients(struct device *dev)
 {
 	return (struct kobject *)1;
-}
-
-int rngq_sysfs_add_clients(struct device *dev)
-{
-	return 0;
 }
 
 void rngq_sysfs_remove_clients(void)
@@ -325,7 +359,11 @@ bool __rngq_crng_ready(void)
 	return true;
 }
 
-void rngq_crng_watch(void)
+void rngq_crng_watch(struct rngq_waiter *waiter)
+{
+}
+
+void rngq_crng_leave(struct rngq_waiter *waiter)
 {
 }
 
@@ -335,18 +373,58 @@ int misc_register(struct miscdevice *misc)
 	return 0;
 }
 
-size_t _copy_to_iter(const void *from, size_t bytes, struct iov_iter *to)
+/* The memory of users */
+
+void pagefault_disable(void)
+{
+	current->faults_off++;
+}
+
+void pagefault_enable(void)
+{
+	current->faults_off--;
+}
+
+/* That may take as long as a user likes. */
+static void take_page_fault(void)
+{
+	check_may_sleep();
+	if (current->held_bytes)
+		broken("a page is faulted in, and bytes are held meanwhile");
+	leave_cpu("faults a page in");
+}
+
+size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to)
 {
 	size_t good = min(bytes, min(to->count, to->mapped));
 
+	if (current->faults_off)
+		good = min(good, to->present);
+	else if (good > to->present)
+		take_page_fault();
 	to->count -= good;
 	to->mapped -= good;
+	to->present -= min(good, to->present);
 	current->delivered += good;
+	current->held_bytes -= min(good, current->held_bytes);
+	files[current->file].delivered_bytes += good;
 	delivered_bytes += good;
-	if (good)
+	if (good && IDEAL_PERIODS != UNBOUNDED)
 		delivered_ns = clock_ns;
-	keep_promise();
+	keep_promises();
 	return good;
+}
+
+/* Return how many are missing in the end. */
+size_t fault_in_iov_iter_writeable(struct iov_iter *to, size_t bytes)
+{
+	size_t good = min(bytes, min(to->count, to->mapped));
+
+	if (good > to->present) {
+		take_page_fault();
+		to->present = good;
+	}
+	return bytes - good;
 }
 
 /* The registry: see set_total(), rngq_registry_add() and _remove() in registry.c. */
@@ -383,111 +461,203 @@ static void set_total(int rate_bytes)
 		.rate_bytes = rate_bytes ? rate_bytes : RNGQ_MAX,
 		.period_ms = TOTAL_PERIOD_MS,
 	};
-	struct rngq_client *client;
 
 	take_lock(&registry_mutex, "takes the registry's mutex");
 	was_changed = true;
 	rngq_total_set_quota(&quota);
-	list_for_each_entry(client, &registry, node)
-		rngq_client_recheck(client);
 	drop_lock(&registry_mutex);
 }
 
-/* The host's books: what is in its bucket, as one sees from outside. */
+/* The books: what is in the host's bucket, as one sees from outside. */
 
-static void check_books(const struct rngq_bucket *before, u64 taken_bytes,
-			u64 given_bytes)
+static void check_level(const struct rngq_shares *shares, u64 level_bytes)
 {
-	const struct rngq_bucket *now = &total_turns.bucket;
-	struct rngq_bucket expected = *before;
-
-	if (now->refills != before->refills)
-		rngq_bucket_refill(&expected, clock_ns);
-	if (now->level_bytes + taken_bytes != expected.level_bytes + given_bytes)
+	assert_locked(&total_lock);
+	if (shares->bucket.level_bytes != level_bytes)
 		broken("a byte was created or lost");
 }
 
-static u64 booked_available(struct rngq_turns *turns,
-			    const struct rngq_turn *turn, u64 now_ns)
+void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns)
 {
-	struct rngq_bucket before = turns->bucket;
-	u64 bytes = rngq_turns_available(turns, turn, now_ns);
+	struct rngq_bucket expected = shares->bucket;
 
-	check_books(&before, 0, 0);
+	rngq_bucket_refill(&expected, max(now_ns, shares->now_ns));
+	unbooked_refresh(shares, now_ns);
+	check_level(shares, expected.level_bytes);
+}
+
+void rngq_shares_set_quota(struct rngq_shares *shares,
+			   const struct rngq_quota *quota)
+{
+	struct rngq_bucket expected = shares->bucket;
+
+	rngq_bucket_set_quota(&expected, quota, shares->now_ns);
+	unbooked_set_quota(shares, quota);
+	check_level(shares, expected.level_bytes);
+}
+
+u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
+		    u64 want_bytes, enum rngq_way way)
+{
+	u64 level_bytes = shares->bucket.level_bytes;
+	u64 bytes = unbooked_ask(shares, member, want_bytes, way);
+
+	check_level(shares, level_bytes);
+	if (is_limited(shares) && bytes > level_bytes)
+		broken("somebody is told that there is more than there is");
 	return bytes;
 }
 
-static u64 booked_take(struct rngq_turns *turns, struct rngq_turn *turn,
-		       u64 want_bytes, u64 now_ns, struct rngq_draw *draw)
+u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
+		     u64 want_bytes, struct rngq_share_draw *draw)
 {
-	struct rngq_bucket before = turns->bucket;
-	u64 bytes = rngq_turns_take(turns, turn, want_bytes, now_ns, draw);
+	u64 level_bytes = shares->bucket.level_bytes;
+	u64 bytes = unbooked_take(shares, member, want_bytes, draw);
 
-	if (before.rate_bytes != RNGQ_MAX) {
-		check_books(&before, bytes, 0);
-		taken_bytes += bytes;
-	}
+	if (!is_limited(shares))
+		return bytes;
+	check_level(shares, level_bytes - bytes);
+	if (bytes != draw->bucket.level_bytes)
+		broken("what was taken is not what is noted");
+	taken_bytes += bytes;
+	current->held_bytes += bytes;
 	return bytes;
 }
 
-static void booked_give_back(struct rngq_turns *turns,
-			     const struct rngq_draw *draw, u64 bytes,
-			     u64 now_ns)
+void rngq_shares_give_back(struct rngq_shares *shares,
+			   struct rngq_member *member,
+			   const struct rngq_share_draw *draw, u64 bytes)
 {
-	struct rngq_bucket before = turns->bucket;
-	u64 level_bytes;
+	u64 level_bytes = shares->bucket.level_bytes;
 
-	rngq_bucket_refill(&before, now_ns);
-	level_bytes = before.level_bytes;
-	taken_bytes -= bytes;
-	rngq_turns_give_back(turns, draw, bytes, now_ns);
+	unbooked_give_back(shares, member, draw, bytes);
 	/* After a refill what is given back may be too late. */
-	if (draw->refills == before.refills ||
-	    turns->bucket.level_bytes != level_bytes)
-		check_books(&before, 0, min(bytes, draw->level_bytes));
+	if (draw->bucket.refills == shares->bucket.refills ||
+	    shares->bucket.level_bytes != level_bytes)
+		check_level(shares, level_bytes +
+			    min(bytes, draw->bucket.level_bytes));
+	taken_bytes -= bytes;
+	current->held_bytes -= bytes;
 }
 
-static void booked_deal(struct rngq_turns *turns, u64 now_ns,
-			struct list_head *wake)
+void rngq_shares_withdraw(struct rngq_shares *shares,
+			  struct rngq_member *member)
 {
-	struct rngq_bucket before = turns->bucket;
+	u64 level_bytes = shares->bucket.level_bytes;
 
-	rngq_turns_deal(turns, now_ns, wake);
-	check_books(&before, 0, 0);
+	unbooked_withdraw(shares, member);
+	check_level(shares, level_bytes);
+}
+
+void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
+{
+	u64 level_bytes = shares->bucket.level_bytes;
+
+	unbooked_leave(shares, member);
+	check_level(shares, level_bytes);
+}
+
+struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
+{
+	u64 level_bytes = shares->bucket.level_bytes;
+	u64 granted_bytes = shares->granted_bytes;
+	struct rngq_member *member = unbooked_grant(shares);
+
+	check_level(shares, level_bytes);
+	if (shares->granted_bytes > granted_bytes &&
+	    shares->granted_bytes + shares->expected_bytes +
+	    shares->newcomer_bytes > level_bytes)
+		broken("what is set aside was granted");
+	if (member && member->is_waiting)
+		broken("one who is to be woken is in line");
+	return member;
 }
 
 /* Of any interval from the start on: nothing was taken before. */
-static void keep_promise(void)
+static void keep_promises(void)
 {
 	u64 periods = clock_ns / (TOTAL_PERIOD_MS * NSEC_PER_MSEC);
+	u64 own_periods = clock_ns / (OWN_PERIOD_MS * NSEC_PER_MSEC);
 
 	if (TOTAL_RATE_BYTES && !was_changed &&
 	    delivered_bytes > (periods + 2) * TOTAL_RATE_BYTES)
 		broken("more was delivered than was promised");
+	if (current->file < OWN_FILES && files[current->file].delivered_bytes >
+	    (own_periods + 2) * OWN_RATE_BYTES)
+		broken("more was delivered than a client's own quota");
 }
 
-/* To be called when nobody is in between. */
+static bool is_free(const struct rngq_client *client)
+{
+	return client->kobj.refs == FREED_REFS;
+}
+
+/* What it took in this round; it may not have noted yet that there is a new one. */
+static u64 taken_now(const struct rngq_member *member)
+{
+	return member->round == total.round ? member->taken_bytes : 0;
+}
+
+static bool is_greedy(const struct rngq_member *member)
+{
+	return member->is_waiting && !member->is_apart &&
+	       member->want_bytes >= total.share_bytes;
+}
+
+static unsigned int length(const struct list_head *list)
+{
+	const struct list_head *at;
+	unsigned int entries = 0;
+
+	for (at = list->next; at != list && entries <= MAX_FILES; at = at->next)
+		entries++;
+	return entries;
+}
+
+/* Add up what the clients stand for. To be called when nobody is in between. */
 static void check_sums(void)
 {
-	const struct rngq_turns *turns = &total_turns;
-	u64 members = 0, waiting = 0, reserved_bytes = 0;
-	struct rngq_turn *turn;
+	struct rngq_shares sum = { };
+	unsigned int on_lists = 0, apart = 0;
+	int i;
 
-	list_for_each_entry(turn, &turns->ring, ring) {
-		members++;
-		waiting += turn->is_waiting;
-		reserved_bytes += turn->reserved_bytes;
+	for (i = 0; i < nr_opened; i++) {
+		const struct rngq_member *member = &memory[i].member;
+		u64 taken = taken_now(member);
+
+		if (is_free(&memory[i]))
+			continue;
+		on_lists += !list_empty(&member->waiter.node);
+		sum.nr_takers += !!taken;
+		if (!is_greedy(member))
+			sum.absent_bytes += min(taken, total.share_bytes);
+		if (member->epoch == total.epoch)
+			sum.granted_bytes += member->granted_bytes;
+		if (!member->is_waiting)
+			continue;
+		if (list_empty(&member->waiter.node))
+			broken("somebody waits, and is on no list");
+		if (member->is_apart) {
+			apart++;
+			continue;
+		}
+		sum.nr_waiting++;
+		sum.nr_idle += !taken;
+		sum.want_bytes += member->want_bytes;
 	}
-	if (members != turns->members || waiting != turns->waiting ||
-	    reserved_bytes != turns->reserved_bytes)
+	if (sum.nr_takers != total.nr_takers ||
+	    sum.absent_bytes != total.absent_bytes ||
+	    sum.granted_bytes != total.granted_bytes ||
+	    sum.nr_waiting != total.nr_waiting ||
+	    sum.nr_idle != total.nr_idle || sum.want_bytes != total.want_bytes)
 		broken("what is counted does not add up");
-	if (reserved_bytes > turns->bucket.level_bytes)
-		broken("more is reserved than there is");
-	if (turns->bucket.level_bytes > turns->bucket.capacity_bytes)
+	if (length(&total.newcomers) != apart ||
+	    length(&total.line) + apart != on_lists)
+		broken("somebody is on the wrong list");
+	if (total.granted_bytes > total.bucket.level_bytes)
+		broken("more is granted than there is");
+	if (total.bucket.level_bytes > total.bucket.capacity_bytes)
 		broken("there is more than the bucket can hold");
-	/* One who saw the limit a moment ago can still be a member. */
-	if (turns->bucket.rate_bytes == RNGQ_MAX && (waiting || reserved_bytes))
-		broken("somebody is in line, and there is no limit");
 }
 
 /* System calls */
@@ -500,7 +670,7 @@ static int do_open(int file)
 	opened->file = (struct file){ .f_mode = FMODE_READ };
 	err = fops->open(NULL, &opened->file);
 	opened->client = opened->file.private_data;
-	opened->users = FILE_USERS;
+	opened->users = file ? 1 : FILE_USERS;
 	return err;
 }
 
@@ -527,29 +697,33 @@ static int do_read(struct file *file, size_t bytes, enum model_call call)
 	};
 	struct iov_iter to = {
 		.count = bytes,
-		.mapped = call == CALL_READ_FAULT ? bytes / 2 : bytes,
+		.mapped = call == CALL_READ_BAD ? bytes / 2 : bytes,
+		.present = call == CALL_READ ||
+			call == CALL_READ_NOWAIT ? bytes : bytes / 2,
 	};
 	ssize_t got = fops->read_iter(&iocb, &to);
 
 	if (!got || got > (ssize_t)bytes)
 		broken("a read returns what it should not");
+	if (current->held_bytes)
+		broken("a byte was taken, and neither delivered nor given back");
 	return got;
 }
 
-/* poll(2) of one file, without a timeout. */
-static int do_poll(struct file *file)
+/* poll(2) of one file, without a timeout or with one of 0. */
+static int do_poll(struct file *file, __poll_t key, bool nowait)
 {
 	bool triggered = false;
 	struct wait_queue_entry wait = {
 		.task = current,
 		.triggered = &triggered,
 	};
-	poll_table table = { .wait = &wait };
+	poll_table table = { .wait = &wait, .key = key };
 	__poll_t events;
 
 	for (;;) {
 		events = fops->poll(file, &table);
-		if (events || signal_pending(current))
+		if (events || nowait || signal_pending(current))
 			break;
 		if (!triggered)
 			go_to_sleep("sleeps in poll");
@@ -558,12 +732,14 @@ static int do_poll(struct file *file)
 	take_lock(&table.queue->lock, "leaves the wait queue");
 	list_del_init(&wait.entry);
 	drop_lock(&table.queue->lock);
+	if (events & ~key)
+		broken("poll tells what nobody asked for");
 	return events;
 }
 
 static int do_epoll_add(struct file *file)
 {
-	poll_table table = { .wait = &current->item };
+	poll_table table = { .wait = &current->item, .key = EPOLLIN | EPOLLERR };
 
 	current->item.task = current;
 	current->item.triggered = &current->is_ready;
@@ -575,7 +751,7 @@ static int do_epoll_add(struct file *file)
 
 static int do_epoll_wait(struct file *file)
 {
-	poll_table table = { };
+	poll_table table = { .key = EPOLLIN | EPOLLERR };
 	__poll_t events;
 
 	do {
@@ -599,7 +775,7 @@ static int do_call(void)
 	struct model_file *file = &files[current->file % MAX_FILES];
 
 	if (current->call == CALL_READ_NOWAIT || current->call == CALL_POLL ||
-	    current->call == CALL_EPOLL_ADD)
+	    current->call == CALL_POLL_NOWAIT || current->call == CALL_EPOLL_ADD)
 		file->is_asked = true;
 
 	switch (current->call) {
@@ -607,10 +783,15 @@ static int do_call(void)
 		return do_open(current->file);
 	case CALL_READ:
 	case CALL_READ_NOWAIT:
-	case CALL_READ_FAULT:
+	case CALL_READ_BAD:
+	case CALL_READ_ABSENT:
 		return do_read(&file->file, current->arg, current->call);
 	case CALL_POLL:
-		return do_poll(&file->file);
+		return do_poll(&file->file, EPOLLIN | EPOLLRDNORM | EPOLLERR, false);
+	case CALL_POLL_NOWAIT:
+		return do_poll(&file->file, EPOLLIN | EPOLLRDNORM | EPOLLERR, true);
+	case CALL_POLL_NOTHING:
+		return do_poll(&file->file, EPOLLERR, false);
 	case CALL_EPOLL_ADD:
 		return do_epoll_add(&file->file);
 	case CALL_EPOLL_WAIT:
@@ -636,7 +817,10 @@ static void live(void)
 	for (;;) {
 		leave_cpu("is in user space");
 		current->result = do_call();
+		check_may_sleep();
 		current->is_inside = false;
+		current->call = 0;
+		current->arg = 0;
 	}
 }
 
@@ -658,11 +842,31 @@ static void mix(u64 sum[2], const void *from, size_t bytes)
 	}
 }
 
+/* What nothing depends on, or not any more, must not make two states of one. */
+static void forget(void)
+{
+	int i;
+
+	for (i = 0; i < nr_opened; i++) {
+		struct rngq_client *client = &memory[i];
+
+		if (is_free(client))
+			continue;
+		client->throttled = 0;
+		client->throttled_ns = 0;
+		if (client->throttled_since_ns != RNGQ_NEVER)
+			client->throttled_since_ns = 0;
+	}
+	if (total.next_deal_ns <= total.now_ns)
+		total.next_deal_ns = 0;
+}
+
 static void digest(void)
 {
 	u64 sum[2] = { };
 	int i;
 
+	forget();
 	mix(sum, __start_model, (__stop_model - __start_model) & ~7UL);
 	for (i = 0; i < MAX_THREADS; i++)
 		mix(sum, threads[i].top,
@@ -799,8 +1003,11 @@ static const char * const call_names[] = {
 	[CALL_OPEN] = "calls open",
 	[CALL_READ] = "calls read",
 	[CALL_READ_NOWAIT] = "calls read, not to wait",
-	[CALL_READ_FAULT] = "calls read into a bad address",
+	[CALL_READ_BAD] = "calls read into a bad address",
+	[CALL_READ_ABSENT] = "calls read into a page to be faulted in",
 	[CALL_POLL] = "calls poll",
+	[CALL_POLL_NOWAIT] = "calls poll, not to wait",
+	[CALL_POLL_NOTHING] = "calls poll for no events",
 	[CALL_EPOLL_ADD] = "calls epoll_ctl",
 	[CALL_EPOLL_WAIT] = "calls epoll_wait",
 	[CALL_CLOSE] = "calls close",
@@ -881,9 +1088,13 @@ static u64 next_ns(bool early)
 			next = min_after(next,
 					 files[i].client->bucket.refill_ns);
 	}
+	/* Somebody waits for nothing but the time. */
+	if (model_periods() < awaited_periods)
+		next = min_after(next, (model_periods() + 1) *
+				 TOTAL_PERIOD_MS * NSEC_PER_MSEC);
 	if (early) {
-		next = min_after(next, total_turns.bucket.refill_ns);
-		next = min_after(next, total_turns.cut_ns);
+		next = min_after(next, total.closing_ns);
+		next = min_after(next, total.end_ns);
 	}
 	return next;
 }
@@ -892,10 +1103,13 @@ static u64 next_ns(bool early)
 static void check_sleeper(const struct task_struct *task)
 {
 	struct rngq_client *client = files[task->file].client;
+	const struct rngq_member *member = &client->member;
 	struct rngq_bucket own = client->bucket;
 
 	if (task->has_signal)
 		broken("somebody sleeps who has got a signal");
+	if (task->call == CALL_POLL_NOTHING)
+		return;
 	rngq_bucket_refill(&own, clock_ns);
 	if (!rngq_bucket_available(&own)) {
 		if (!client->timer.is_queued ||
@@ -903,9 +1117,9 @@ static void check_sleeper(const struct task_struct *task)
 			broken("somebody sleeps, and will not be woken at the refill");
 	} else if (!rngq_total_limits) {
 		broken("somebody sleeps, and there is something to read");
-	} else if (client->turn.reserved_bytes) {
-		broken("somebody sleeps whose turn it is");
-	} else if (!client->turn.is_waiting) {
+	} else if (member->epoch == total.epoch && member->granted_bytes) {
+		broken("somebody sleeps who was granted something");
+	} else if (!member->is_waiting) {
 		broken("somebody sleeps, and is not in line");
 	}
 }
@@ -926,13 +1140,36 @@ static void check_shares(void)
 		broken("one who waits got more than another one");
 }
 
+/* If somebody waits, will the next deal come in time? */
+static void check_deal(void)
+{
+	const struct rngq_bucket *bucket = &total.bucket;
+	u64 aside_bytes = total.granted_bytes + total.expected_bytes +
+		total.newcomer_bytes;
+	/* A period is the longest that anything is set aside or granted. */
+	u64 deal_ns = min(bucket->refill_ns, clock_ns + bucket->period_ns);
+
+	if (!total.nr_waiting && list_empty(&total.newcomers))
+		return;
+	if (bucket->rate_bytes == RNGQ_MAX)
+		broken("somebody is in line, and there is no limit");
+	if (bucket->refill_ns != RNGQ_NEVER)
+		deal_ns = min_after(deal_ns, bucket->refill_ns - CLOSING_NS);
+	/* What came free in between may wait, but not for long. */
+	if ((total.nr_waiting && bucket->level_bytes > aside_bytes) ||
+	    (!list_empty(&total.newcomers) &&
+	     (total.newcomer_bytes || !total.doubt)))
+		deal_ns = min(deal_ns, clock_ns + DEAL_DISTANCE_NS);
+	if (!deal_timer.is_queued || (u64)deal_timer.expires > deal_ns)
+		broken("nobody will deal when it is time");
+}
+
 static void check_rest(void)
 {
-	const struct rngq_turns *turns = &total_turns;
-	u64 deal_ns;
 	int i;
 
 	check_shares();
+	check_deal();
 
 	for (i = 0; i < MAX_THREADS; i++) {
 		if (!threads[i].is_inside)
@@ -945,17 +1182,9 @@ static void check_rest(void)
 	for (i = 0; i < MAX_FILES; i++) {
 		if (files[i].client && !files[i].is_asked &&
 		    !waitqueue_active(&files[i].client->wait) &&
-		    files[i].client->turn.is_waiting)
+		    files[i].client->member.is_waiting)
 			broken("a client is in line, and nobody waits for it");
 	}
-	if (!turns->waiting)
-		return;
-	deal_ns = min(turns->bucket.refill_ns, turns->cut_ns);
-	/* What came free in between may wait, but not for long. */
-	if (turns->bucket.level_bytes > turns->reserved_bytes)
-		deal_ns = min(deal_ns, dealt_ns + DEAL_DISTANCE_NS);
-	if (!deal_timer.is_queued || (u64)deal_timer.expires > deal_ns)
-		broken("nobody will deal when it is time");
 }
 
 bool model_clock_can_go_on(bool early)
@@ -984,10 +1213,10 @@ int model_opened(void)
 	return nr_opened;
 }
 
-/* All that is left to do is for those who wait until some time. */
-bool model_is_idle(void)
+void model_await(int periods)
 {
-	return !model_clock_can_go_on(false);
+	awaited_periods = max(awaited_periods, periods);
+	digest();
 }
 
 bool model_is_over(void)
@@ -1005,10 +1234,10 @@ void model_check_end(void)
 {
 	int i;
 
-	if (total_turns.members || !list_empty(&to_wake))
+	if (!list_empty(&total.line) || !list_empty(&total.newcomers))
 		broken("somebody is in line, and all have closed");
 	for (i = 0; i < nr_opened; i++) {
-		if (memory[i].kobj.refs != 0x6b6b6b6b)
+		if (!is_free(&memory[i]))
 			broken("a client is never freed");
 	}
 	if (TOTAL_RATE_BYTES && !was_changed && taken_bytes != delivered_bytes)

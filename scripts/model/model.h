@@ -11,27 +11,35 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a search does not tell: one thread a file, and no bound to check. */
+#define UNBOUNDED	99
+
+/* What a search does not tell: one thread a file, no root, no bound to check. */
 #ifndef FILE_USERS
 #define FILE_USERS	1
 #endif
+#ifndef CHANGES
+#define CHANGES		0
+#endif
 #ifndef IDEAL_PERIODS
-#define IDEAL_PERIODS	99
+#define IDEAL_PERIODS	UNBOUNDED
 #endif
 #ifndef UNFAIR_BYTES
-#define UNFAIR_BYTES	99
+#define UNFAIR_BYTES	UNBOUNDED
 #endif
 
 #define MAX_FILES	3	/* at the most, see FILES */
-#define STACK_BYTES	1536
+#define STACK_BYTES	2048
 
 /* What a thread can do. */
 enum model_call {
 	CALL_OPEN,
 	CALL_READ,	/* @arg: bytes */
 	CALL_READ_NOWAIT,
-	CALL_READ_FAULT, /* all but the first half of the buffer is not mapped */
+	CALL_READ_BAD,	/* the second half of the buffer is a bad address */
+	CALL_READ_ABSENT, /* the second half of it has to be faulted in */
 	CALL_POLL,
+	CALL_POLL_NOWAIT,
+	CALL_POLL_NOTHING, /* for no events */
 	CALL_EPOLL_ADD,	/* edge-triggered, by this thread */
 	CALL_EPOLL_WAIT,
 	CALL_CLOSE,
@@ -65,8 +73,8 @@ bool model_timer_is_due(int file);
 bool model_clock_can_go_on(bool early);
 void model_clock_goes_on(bool early);
 int model_periods(void);
+void model_await(int periods);
 int model_opened(void);
-bool model_is_idle(void);
 bool model_is_over(void);
 
 #endif

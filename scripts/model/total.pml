@@ -7,6 +7,10 @@
  * check-model.sh tells with -D which files there are, and in threads.h which of
  * these processes.
  */
+#ifndef WAITS
+#define WAITS	2
+#endif
+
 c_decl {
 	\#include "model.h"
 	extern unsigned char __start_model[];
@@ -59,8 +63,12 @@ c_track "model_digest" "16" "Matched"
 
 /* At any time, now or some periods later. */
 #define WAIT(me)							\
-	select (periods : 0 .. 2);					\
-	c_expr { me->periods <= model_periods () || model_is_idle () }
+	select (periods : 0 .. WAITS);					\
+	c_code { model_await(me->periods); };				\
+	atomic {							\
+		c_expr { me->periods <= model_periods () };		\
+		periods = 0						\
+	}
 
 /* Blocking reads of 1 byte or of all that it wants, until it has got that. */
 proctype reader(byte file, wants)
@@ -77,7 +85,7 @@ proctype reader(byte file, wants)
 	CALL(Preader, CALL_CLOSE, Preader->file, 0)
 }
 
-/* It has a bad address now and then: what it took goes back. */
+/* It has a bad address or a page fault now and then: what it took goes back. */
 proctype faulty(byte file, wants, faults)
 {
 	byte periods;
@@ -87,8 +95,10 @@ proctype faulty(byte file, wants, faults)
 		if
 		:: CALL(Pfaulty, CALL_READ, Pfaulty->file, LEFT(Pfaulty))
 		:: faults > 0 -> faults--;
-			CALL(Pfaulty, CALL_READ_FAULT, Pfaulty->file, LEFT(Pfaulty));
+			CALL(Pfaulty, CALL_READ_BAD, Pfaulty->file, LEFT(Pfaulty));
 			WAIT(Pfaulty)
+		:: faults > 0 -> faults--;
+			CALL(Pfaulty, CALL_READ_ABSENT, Pfaulty->file, LEFT(Pfaulty))
 		fi
 	:: else -> break
 	od;
@@ -133,6 +143,16 @@ proctype poller(byte file, wants)
 	CALL(Ppoller, CALL_CLOSE, Ppoller->file, 0)
 }
 
+/* The same, but its first read has a bad address. */
+proctype faulty_poller(byte file)
+{
+	CALL(Pfaulty_poller, CALL_POLL, Pfaulty_poller->file, 0);
+	CALL(Pfaulty_poller, CALL_READ_BAD, Pfaulty_poller->file, 1);
+	CALL(Pfaulty_poller, CALL_POLL, Pfaulty_poller->file, 0);
+	CALL(Pfaulty_poller, CALL_READ_NOWAIT, Pfaulty_poller->file, 1);
+	CALL(Pfaulty_poller, CALL_CLOSE, Pfaulty_poller->file, 0)
+}
+
 /* poll(2) until a signal comes, whatever there is to read. */
 proctype watcher(byte file)
 {
@@ -144,6 +164,59 @@ proctype watcher(byte file)
 		fi
 	od;
 	CALL(Pwatcher, CALL_CLOSE, Pwatcher->file, 0)
+}
+
+/* poll(2) again and again, without taking anything; it reads once, too late perhaps. */
+proctype idler(byte file, polls)
+{
+	byte periods;
+
+	do
+	:: polls > 0 -> polls--;
+		WAIT(Pidler);
+		CALL(Pidler, CALL_POLL, Pidler->file, 0)
+	:: else -> break
+	od;
+	WAIT(Pidler);
+	CALL(Pidler, CALL_READ_NOWAIT, Pidler->file, 9);
+	CALL(Pidler, CALL_CLOSE, Pidler->file, 0)
+}
+
+/* The same, but it looks for a moment only. */
+proctype asker(byte file, polls)
+{
+	byte periods;
+
+	do
+	:: polls > 0 -> polls--;
+		WAIT(Pasker);
+		CALL(Pasker, CALL_POLL_NOWAIT, Pasker->file, 0)
+	:: else -> break
+	od;
+	WAIT(Pasker);
+	CALL(Pasker, CALL_READ_NOWAIT, Pasker->file, 9);
+	CALL(Pasker, CALL_CLOSE, Pasker->file, 0)
+}
+
+/* Like a reader, but in no hurry: so it is expected, and does not wait in line. */
+proctype idle_reader(byte file, wants)
+{
+	byte periods;
+
+	do
+	:: WANTS_MORE(Pidle_reader) ->
+		WAIT(Pidle_reader);
+		CALL(Pidle_reader, CALL_READ, Pidle_reader->file, LEFT(Pidle_reader))
+	:: else -> break
+	od;
+	CALL(Pidle_reader, CALL_CLOSE, Pidle_reader->file, 0)
+}
+
+/* poll(2) for no events, until a signal comes. */
+proctype bystander(byte file)
+{
+	CALL(Pbystander, CALL_POLL_NOTHING, Pbystander->file, 0);
+	CALL(Pbystander, CALL_CLOSE, Pbystander->file, 0)
 }
 
 /*
