@@ -224,8 +224,9 @@ static int fault_in(struct long_read *read)
 	/* A pipe that is full has no pages to fault in. */
 	if (!user_backed_iter(read->to))
 		return -EFAULT;
-	/* Somebody may take the pages away again and again. */
-	if ((read->faults || !RNGQ_FAULTS_IN) && signal_pending(current))
+	/* A page has been delivered, or somebody takes pages away again and again. */
+	if ((read->delivered >= PAGE_SIZE || read->faults || !RNGQ_FAULTS_IN) &&
+	    signal_pending(current))
 		return read->nowait ? -EAGAIN : -ERESTARTSYS;
 	/* Or they can't be written for a reason that this doesn't see. */
 	if (read->faults++ == MAX_FAULTS)
