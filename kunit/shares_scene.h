@@ -108,7 +108,6 @@ static inline int deal(struct scene *s)
 	return woken;
 }
 
-/* The same, if it is time. */
 static inline int deal_if_due(struct scene *s)
 {
 	return rngq_shares_next_ns(now(s)) <= s->now_ns ? deal(s) : 0;

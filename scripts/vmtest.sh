@@ -29,7 +29,7 @@ if [ "$kernel" = stock ]; then
 	vmlinuz=$(echo "$image"/boot/vmlinuz-*)
 	# What a root over 9p takes.
 	drivers=(virtio_pci 9pnet_virtio 9p overlay)
-	machine=pc memory=2G vm_seconds=900 test_seconds=120
+	machine=pc memory=2G vm_seconds=2400 test_seconds=240
 	options=panic_on_warn=1
 else
 	need stress-ng

@@ -70,31 +70,6 @@ static void write_file(const char *path, const char *text)
 		bail_out("\"%s\" can be written to %s", text, path);
 }
 
-/* The number that stands after @name in a file that has it. */
-static u64 number_in(const char *path, const char *name)
-{
-	FILE *file = fopen(path, "r");
-	char line[400], *at = NULL;
-	u64 number = 0;
-
-	while (!at && file && fgets(line, sizeof(line), file)) {
-		at = strstr(line, name);
-		if (at)
-			number = strtoull(at + strlen(name) + strspn(at + strlen(name), " :"),
-					  NULL, 10);
-	}
-	if (!at)
-		bail_out("there is \"%s\" in %s", name, path);
-	fclose(file);
-	return number;
-}
-
-/* To the nanosecond; but the list is long if there are many timers. */
-static u64 idle_exactly(void)
-{
-	return number_in("/proc/timer_list", ".idle_sleeptime");
-}
-
 /* To 10 ms. */
 static u64 idle_roughly(void)
 {
@@ -119,17 +94,6 @@ static unsigned int armed_timers(void)
 		count += !!strstr(line, "[rngquota]");
 	fclose(file);
 	return count;
-}
-
-/* Sleep, and return what the CPU did meanwhile. Looking counts on neither side. */
-static u64 cost_while_asleep(u64 sec, u64 (*idle_ns)(void))
-{
-	u64 idle_before_ns = idle_ns();
-	u64 start_ns = rngq_now_ns(), passed_ns;
-
-	rngq_sleep_ms(sec * 1000);
-	passed_ns = rngq_now_ns() - start_ns;
-	return passed_ns - (idle_ns() - idle_before_ns);
 }
 
 /* A client that waits has a timer: see that it is found. */

@@ -23,6 +23,21 @@ struct count {
 struct count count_calls(count_call call, void *argument, size_t warm_up,
 			 size_t calls);
 
+/* The number that stands after @name in a file that has it. */
+u64 number_in(const char *path, const char *name);
+
+/*
+ * How long the CPU has idled, in nanoseconds, to the nanosecond; but it takes long
+ * if there are many timers.
+ */
+u64 idle_exactly(void);
+
+/*
+ * Sleep, and return what the CPU did meanwhile beside idling, by @idle_ns(). Looking
+ * counts on neither side.
+ */
+u64 cost_while_asleep(u64 sec, u64 (*idle_ns)(void));
+
 int compare_u64(const void *a, const void *b);
 
 #endif

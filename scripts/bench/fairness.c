@@ -7,7 +7,12 @@
  *  - all are greedy, some by read(), some by poll(), some by edge-triggered
  *    epoll, and some hammer without ever waiting;
  *  - the same, with only a byte for every second one: who is woken for nothing?
- *  - one is greedy, the others want little, each on a beat of its own.
+ *  - one is greedy, the others want little, each on a beat of its own;
+ *  - the same, but all of them sleep in read(); and then a sniper in the place of the
+ *    greedy one: it is silent, and reads once just after each refill.
+ *
+ * And one that is greedy beside 2000 clients of some processes that poll without a
+ * pause and never read.
  *
  * Time. Somebody empties total/, and that starts its clock; as the crowd always
  * waits for more, each refill comes a period after the one before. All is
@@ -30,11 +35,17 @@
  *	crowd RATE ROW SERVED WOKEN		clients, all of them greedy
  *	one-greedy ROW WANTED MODEST GREEDY	bytes, one of them greedy
  */
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "crowd.h"
@@ -47,14 +58,20 @@
 #define SCARCE_BYTES	50
 #define SPINNING	3
 #define MODEST_BYTES	5
-#define MODEST_MIN_MS	800	/* a modest one's beat, */
+#define MODEST_MIN_MS	804	/* a modest one's beat, */
 #define MODEST_STEP_MS	4	/* and by how much the next one's is longer */
+#define GREEDY		(CLIENTS - 1)	/* who is none of the modest */
+#define POLLING		2000
+#define POLLING_PROCESSES	4
 #define PERIOD_NS	(total.period_ms * NSEC_PER_MSEC)
-#define EARLY_ROWS	3
+#define SNIPER_LATE_NS	(NSEC_PER_MSEC / 5)
 #define ROWS		60
+#define SHORT_ROWS	30	/* for the last ones */
 #define LATE_ROWS	2	/* so that who wanted something late, can have it */
 #define LOG_SIZE	1024
 
+/* How many rows don't count at first, and how many do then; ROWS at the most. */
+static unsigned int early_rows = 3, rows = ROWS;
 static struct crowd_quota total = { .rate_bytes = RATE_BYTES, .period_ms = 1000 };
 
 static const char *const kind_names[CROWD_KINDS] = {
@@ -69,7 +86,7 @@ struct result {
 	u64 start_ns;
 	u64 bytes, member_bytes[CLIENTS], row_bytes[ROWS];
 	u64 reads[CLIENTS];
-	u64 first_bytes[ROWS];		/* what the first member had */
+	u64 greedy_bytes[ROWS];		/* what member GREEDY had */
 	unsigned int served[ROWS];	/* members that had something, and those */
 	unsigned int sleepers_served[ROWS];	/* of them that don't spin */
 	unsigned int woken[ROWS], member_woken[CLIENTS];
@@ -78,10 +95,10 @@ struct result {
 static FILE *measured;
 static char scenario[100];
 
-/* The row of the time @at_ns; ROWS or more if it is in none that counts. */
+/* The row of the time @at_ns; @rows or more if it is in none that counts. */
 static u64 row_of(const struct result *result, u64 at_ns)
 {
-	return at_ns < result->start_ns ? ROWS : (at_ns - result->start_ns) / PERIOD_NS;
+	return at_ns < result->start_ns ? rows : (at_ns - result->start_ns) / PERIOD_NS;
 }
 
 /* One line of the table of figures, and of that of bench.sh. */
@@ -145,7 +162,7 @@ static void count_wakeups(const struct crowd *crowd, struct result *result)
 		*event = '\0';
 		pid = strstr(event + 1, " pid=");
 		row = row_of(result, strtod(strrchr(line, ' '), NULL) * NSEC_PER_SEC);
-		for (int i = 0; i < CLIENTS && pid && row < ROWS; i++) {
+		for (unsigned int i = 0; i < crowd->count && pid && row < rows; i++) {
 			if (crowd->members[i].pid != atoi(pid + strlen(" pid=")))
 				continue;
 			result->woken[row]++;
@@ -159,35 +176,40 @@ static void count_wakeups(const struct crowd *crowd, struct result *result)
 
 static void count_reads(const struct crowd *crowd, struct result *result)
 {
-	for (int i = 0; i < CLIENTS; i++) {
+	for (unsigned int i = 0; i < crowd->count; i++) {
 		const struct crowd_member *member = &crowd->members[i];
 		bool served[ROWS] = { false };
 
 		if (member->logged > LOG_SIZE)
-			bail_out("the log of member %d is large enough", i);
+			bail_out("the log of member %u is large enough", i);
 		for (size_t entry = 0; entry < member->logged; entry++) {
 			u64 bytes = member->log[entry].bytes;
 			u64 row = row_of(result, member->log[entry].after_ns);
 
-			if (row >= ROWS)
+			if (row >= rows)
 				continue;
 			served[row] = true;
 			result->reads[i]++;
 			result->member_bytes[i] += bytes;
 			result->row_bytes[row] += bytes;
-			result->first_bytes[row] += i ? 0 : bytes;
+			result->greedy_bytes[row] += i == GREEDY ? bytes : 0;
 			result->bytes += bytes;
 		}
-		for (int row = 0; row < ROWS; row++) {
+		for (unsigned int row = 0; row < rows; row++) {
 			result->served[row] += served[row];
 			result->sleepers_served[row] += served[row] && member->kind != CROWD_SPIN;
 		}
 	}
 }
 
-/* Let the crowd go for all rows, and count what it did in those that count. */
-static void run(struct crowd *crowd, struct result *result)
+/*
+ * Let the crowd go for all rows, do something @meanwhile, if that is not NULL, and
+ * count what it did in those that count.
+ */
+static void run(struct crowd *crowd, struct result *result,
+		void (*meanwhile)(struct crowd *crowd, const struct result *result))
 {
+	u64 end_ns;
 	int fd;
 
 	if (rngq_attr_write("max", "default/rate_bytes"))
@@ -198,17 +220,22 @@ static void run(struct crowd *crowd, struct result *result)
 
 	fd = rngq_open(O_NONBLOCK);
 	memset(result, 0, sizeof(*result));
-	result->start_ns = rngq_now_ns() + EARLY_ROWS * PERIOD_NS - PERIOD_NS / 10;
+	result->start_ns = rngq_now_ns() + early_rows * PERIOD_NS - PERIOD_NS / 10;
+	end_ns = result->start_ns + rows * PERIOD_NS;
 	if (rngq_drain(fd) != total.rate_bytes)
 		bail_out("total/ is full at first");
 	close(fd);
 	crowd_go(crowd);
 
-	rngq_sleep_until_ns(result->start_ns);
-	tracing("tracing_on", "1");
-	rngq_sleep_until_ns(result->start_ns + ROWS * PERIOD_NS);
-	tracing("tracing_on", "0");
-	rngq_sleep_until_ns(result->start_ns + (ROWS + LATE_ROWS) * PERIOD_NS);
+	if (meanwhile) {
+		meanwhile(crowd, result);
+	} else {
+		rngq_sleep_until_ns(result->start_ns);
+		tracing("tracing_on", "1");
+		rngq_sleep_until_ns(end_ns);
+		tracing("tracing_on", "0");
+	}
+	rngq_sleep_until_ns(end_ns + LATE_ROWS * PERIOD_NS);
 	/* As long as the members' pids are known. */
 	count_wakeups(crowd, result);
 	crowd_stop(crowd);
@@ -217,16 +244,25 @@ static void run(struct crowd *crowd, struct result *result)
 	count_reads(crowd, result);
 }
 
-static void judge_total(struct crowd *crowd, const struct result *result)
+static void judge_promise(struct crowd *crowd)
 {
 	u64 excess = crowd_excess(crowd, &total);
 
 	figure(!excess, "all, above the promise in any interval", "0",
 	       "%llu bytes", excess);
-	figure(result->bytes >= total.rate_bytes * ROWS * 99 / 100,
-	       "all, of what is refilled in 60 periods", ">= 99 %",
-	       "%llu bytes, %.2f %%", result->bytes,
-	       100. * result->bytes / (total.rate_bytes * ROWS));
+}
+
+static void judge_total(struct crowd *crowd, const struct result *result,
+			unsigned int per_mille)
+{
+	u64 refilled = total.rate_bytes * rows;
+	char what[80], to_reach[20];
+
+	judge_promise(crowd);
+	snprintf(what, sizeof(what), "all, of what is refilled in %u periods", rows);
+	snprintf(to_reach, sizeof(to_reach), ">= %.3g %%", per_mille / 10.);
+	figure(result->bytes * 1000 >= refilled * per_mille, what, to_reach,
+	       "%llu bytes, %.2f %%", result->bytes, 100. * result->bytes / refilled);
 }
 
 static void show_kind(const struct crowd *crowd, const struct result *result,
@@ -274,20 +310,20 @@ static void judge_greedy(struct crowd *crowd, const struct result *result)
 		fprintf(measured, "client %llu %d %llu\n", total.rate_bytes,
 			crowd->members[i].kind, result->member_bytes[i]);
 	}
-	for (int row = 0; row < ROWS; row++) {
+	for (unsigned int row = 0; row < rows; row++) {
 		woken += result->woken[row];
 		served += result->sleepers_served[row];
 		too_many |= result->woken[row] > result->sleepers_served[row];
-		fprintf(measured, "crowd %llu %d %u %u\n", total.rate_bytes, row,
+		fprintf(measured, "crowd %llu %u %u %u\n", total.rate_bytes, row,
 			result->served[row], result->woken[row]);
 	}
-	figure(CLIENTS / squares >= 0.99, "Jain's index", ">= 0.99", "%.5f",
+	figure(CLIENTS / squares >= 0.9999, "Jain's index", ">= 0.9999", "%.5f",
 	       CLIENTS / squares);
 	figure(least >= 0.9 && most <= 1.1, "each, of an equal share", "90 % ... 110 %",
 	       "%.1f %% ... %.1f %%", 100 * least, 100 * most);
-	judge_total(crowd, result);
+	judge_total(crowd, result, 999);
 	figure(!too_many, "woken in a period, of those that sleep", "never > served",
-	       "%.1f, served %.1f", (double)woken / ROWS, (double)served / ROWS);
+	       "%.1f, served %.1f", (double)woken / rows, (double)served / rows);
 }
 
 static void test_all_greedy(struct result *result, u64 rate_bytes)
@@ -302,7 +338,7 @@ static void test_all_greedy(struct result *result, u64 rate_bytes)
 	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; %d greedy clients",
 		 total.rate_bytes, total.period_ms, CLIENTS);
 	printf("\n%s, each asks for %d again and again:\n\n", scenario, CROWD_MAX_ASKS);
-	run(crowd, result);
+	run(crowd, result, NULL);
 	judge_greedy(crowd, result);
 	crowd_free(crowd);
 }
@@ -318,78 +354,231 @@ struct wants {
 	u64 row_bytes[ROWS];
 	size_t count;		/* of wants in rows that count */
 	size_t met;
-	u64 waited_ns[CLIENTS * ROWS * 2];
+	u64 waited_ns[CLIENTS * ROWS * 2], sum_ns;
 };
+
+static struct wants wants;
 
 /* What this modest one wanted in rows that count, and when it had that. */
 static void count_wants(const struct crowd *crowd, const struct result *result,
-			const struct crowd_member *member, struct wants *wants)
+			const struct crowd_member *member)
 {
-	u64 had = 0, wanted = 0, at_ns = crowd->start_ns;
+	u64 had = 0, wanted = 0, at_ns = crowd->start_ns, waited_ns;
 	size_t entry = 0;
 
 	for (;; at_ns += member->every_ms * NSEC_PER_MSEC) {
 		u64 row = row_of(result, at_ns);
 
-		if (row >= ROWS && at_ns > result->start_ns)
+		if (row >= rows && at_ns > result->start_ns)
 			return;
 		wanted += member->wants_bytes;
 		while (had < wanted && entry < member->logged)
 			had += member->log[entry++].bytes;
-		if (row >= ROWS)
+		if (row >= rows)
 			continue;
-		wants->row_bytes[row] += member->wants_bytes;
-		wants->count++;
-		if (had >= wanted)
-			wants->waited_ns[wants->met++] = member->log[entry - 1].after_ns - at_ns;
+		wants.row_bytes[row] += member->wants_bytes;
+		wants.count++;
+		if (had < wanted)
+			continue;
+		waited_ns = member->log[entry - 1].after_ns - at_ns;
+		wants.waited_ns[wants.met++] = waited_ns;
+		wants.sum_ns += waited_ns;
 	}
 }
 
-static void judge_modest(struct crowd *crowd, const struct result *result)
+static double mean_wait_ms(void)
 {
-	static struct wants wants;
-	u64 left = total.rate_bytes * ROWS - (result->bytes - result->member_bytes[0]);
+	return (double)wants.sum_ns / wants.met / NSEC_PER_MSEC;
+}
 
-	for (int i = 1; i < CLIENTS; i++)
-		count_wants(crowd, result, &crowd->members[i], &wants);
-	for (int row = 0; row < ROWS; row++)
-		fprintf(measured, "one-greedy %d %llu %llu %llu\n", row,
-			wants.row_bytes[row],
-			result->row_bytes[row] - result->first_bytes[row],
-			result->first_bytes[row]);
+static void judge_wants(const struct crowd *crowd, const struct result *result)
+{
+	memset(&wants, 0, sizeof(wants));
+	for (int i = 0; i < GREEDY; i++)
+		count_wants(crowd, result, &crowd->members[i]);
+	if (!wants.met)
+		bail_out("somebody gets what it wants");
 	figure(wants.met == wants.count, "the modest, of what they want", "all",
 	       "%zu of %zu bytes", wants.met * MODEST_BYTES, wants.count * MODEST_BYTES);
-	figure(result->member_bytes[0] >= left * 99 / 100,
-	       "the greedy one, of what they leave", ">= 99 %",
-	       "%llu of %llu bytes", result->member_bytes[0], left);
-	judge_total(crowd, result);
-	if (!wants.met)
-		return;
+}
+
+static void judge_greedy_one(const struct result *result)
+{
+	u64 had = result->member_bytes[GREEDY];
+	u64 left = total.rate_bytes * rows - (result->bytes - had);
+
+	figure(had >= left * 99 / 100, "the greedy one, of what they leave", ">= 99 %",
+	       "%llu of %llu bytes", had, left);
+}
+
+static void show_waits(void)
+{
 	qsort(wants.waited_ns, wants.met, sizeof(wants.waited_ns[0]), compare_u64);
-	printf("\n  A modest one waited for its %d bytes: median %llu ms, longest %llu ms.\n",
-	       MODEST_BYTES, wants.waited_ns[wants.met / 2] / NSEC_PER_MSEC,
+	printf("\n  A modest one waited for %d bytes: mean %.1f, median %llu, longest %llu ms.\n",
+	       MODEST_BYTES, mean_wait_ms(),
+	       wants.waited_ns[wants.met / 2] / NSEC_PER_MSEC,
 	       wants.waited_ns[wants.met - 1] / NSEC_PER_MSEC);
 }
 
-static void test_one_greedy(struct result *result)
+/* Those that want little; the last one is greedy. */
+static struct crowd *new_modest(bool all_sleep)
 {
 	struct crowd *crowd = crowd_new(CLIENTS, LOG_SIZE);
 
-	for (int i = 1; i < CLIENTS; i++) {
+	for (int i = 0; i < GREEDY; i++) {
 		struct crowd_member *member = &crowd->members[i];
 
-		member->kind = i % 2 ? CROWD_READ : CROWD_POLL;
+		member->kind = all_sleep || i % 2 == 0 ? CROWD_READ : CROWD_POLL;
 		member->wants_bytes = MODEST_BYTES;
 		member->every_ms = MODEST_MIN_MS + i * MODEST_STEP_MS;
 	}
 	total.rate_bytes = RATE_BYTES;
-	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; 1 greedy client, %d modest",
-		 total.rate_bytes, total.period_ms, CLIENTS - 1);
+	return crowd;
+}
+
+static void name_modest(const char *name)
+{
+	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; %s",
+		 total.rate_bytes, total.period_ms, name);
 	printf("\n%s that want %d every %d ... %d ms each:\n\n", scenario, MODEST_BYTES,
-	       MODEST_MIN_MS + MODEST_STEP_MS,
-	       MODEST_MIN_MS + (CLIENTS - 1) * MODEST_STEP_MS);
-	run(crowd, result);
-	judge_modest(crowd, result);
+	       MODEST_MIN_MS, MODEST_MIN_MS + (GREEDY - 1) * MODEST_STEP_MS);
+}
+
+static void test_one_greedy(struct result *result)
+{
+	struct crowd *crowd = new_modest(false);
+
+	name_modest("1 greedy client, 99 modest");
+	run(crowd, result, NULL);
+	judge_wants(crowd, result);
+	for (unsigned int row = 0; row < rows; row++)
+		fprintf(measured, "one-greedy %u %llu %llu %llu\n", row,
+			wants.row_bytes[row],
+			result->row_bytes[row] - result->greedy_bytes[row],
+			result->greedy_bytes[row]);
+	judge_greedy_one(result);
+	judge_total(crowd, result, 999);
+	show_waits();
+	crowd_free(crowd);
+}
+
+/* It reads once after each refill, as soon as it finds something. */
+static void snipe(struct crowd *crowd, const struct result *result)
+{
+	u64 end_ns = result->start_ns + (rows + LATE_ROWS) * PERIOD_NS;
+	struct crowd_member *sniper = &crowd->members[GREEDY];
+	u64 next_ns = crowd->start_ns + PERIOD_NS;
+	int fd = rngq_open(O_NONBLOCK);
+
+	while (next_ns < end_ns && sniper->logged < LOG_SIZE) {
+		struct crowd_read *entry = &sniper->log[sniper->logged];
+		ssize_t count;
+
+		rngq_sleep_until_ns(next_ns + SNIPER_LATE_NS);
+		entry->before_ns = rngq_now_ns();
+		count = rngq_take(fd, CROWD_MAX_ASKS);
+		entry->after_ns = rngq_now_ns();
+		/* If nobody waited for a refill, the next one comes later. */
+		next_ns += count > 0 ? PERIOD_NS : NSEC_PER_MSEC;
+		if (count > 0) {
+			entry->bytes = count;
+			sniper->logged++;
+		}
+	}
+	close(fd);
+	/* From now on it is counted like a member of the crowd. */
+	crowd->count = CLIENTS;
+}
+
+static void test_sniper(struct result *result)
+{
+	struct crowd *crowd = new_modest(true);
+	double beside_sleeper_ms, ms;
+
+	rows = SHORT_ROWS;
+	name_modest("1 greedy client that sleeps in read(), 99 modest that do");
+	run(crowd, result, NULL);
+	judge_wants(crowd, result);
+	judge_greedy_one(result);
+	judge_total(crowd, result, 999);
+	show_waits();
+	beside_sleeper_ms = mean_wait_ms();
+	crowd_free(crowd);
+
+	crowd = new_modest(true);
+	crowd->count = GREEDY;
+	name_modest("1 sniper, 99 modest that sleep in read()");
+	run(crowd, result, snipe);
+	judge_wants(crowd, result);
+	ms = mean_wait_ms();
+	figure(ms <= 1.5 * beside_sleeper_ms, "they wait, in the mean",
+	       "<= 1.5 x", "%.1f ms, beside a greedy sleeper %.1f ms", ms, beside_sleeper_ms);
+	judge_total(crowd, result, 980);
+	printf("\n  The sniper had %llu bytes.\n", result->member_bytes[GREEDY]);
+	show_waits();
+	crowd_free(crowd);
+}
+
+/* Those who poll. @polls counts how often each is asked for. */
+static noreturn void poll_on(int opened, atomic_ullong *polls)
+{
+	static struct pollfd clients[POLLING / POLLING_PROCESSES];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		clients[i].fd = open(RNGQ_DEV, O_RDONLY | O_NONBLOCK);
+		clients[i].events = POLLIN;
+		if (clients[i].fd < 0)
+			bail_out("%d clients can be opened", POLLING);
+	}
+	if (write(opened, "", 1) != 1)
+		bail_out("a pipe can be written to");
+	for (;;) {
+		poll(clients, ARRAY_SIZE(clients), 0);
+		++*polls;
+	}
+}
+
+static void test_pollers(struct result *result)
+{
+	struct crowd *crowd = crowd_new(1, LOG_SIZE);
+	atomic_ullong *polls = mmap(NULL, sizeof(*polls), PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pids[POLLING_PROCESSES];
+	u64 refilled, start_ns;
+	int opened[2];
+	char byte;
+
+	early_rows = 10;
+	rows = SHORT_ROWS;
+	total.rate_bytes = RATE_BYTES;
+	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; 1 greedy client, %d that poll",
+		 total.rate_bytes, total.period_ms, POLLING);
+	printf("\n%s without a pause, and never read:\n\n", scenario);
+	rngq_set(RNGQ_MAX, "limits/max_clients_per_process");
+	if (polls == MAP_FAILED || pipe(opened))
+		bail_out("there are memory and a pipe");
+	for (int i = 0; i < POLLING_PROCESSES; i++) {
+		pids[i] = fork();
+		if (!pids[i])
+			poll_on(opened[1], polls);
+		if (pids[i] < 0 || read(opened[0], &byte, 1) != 1)
+			bail_out("those who poll can be started");
+	}
+	*polls = 0;
+	start_ns = rngq_now_ns();
+	run(crowd, result, NULL);
+	printf("  Each was polled %.1f times a period.\n\n", (double)*polls / POLLING_PROCESSES *
+	       PERIOD_NS / (rngq_now_ns() - start_ns));
+	refilled = total.rate_bytes * rows;
+	figure(result->bytes * 100 >= refilled * 95, "the greedy one, of total/", ">= 95 %",
+	       "%llu of %llu bytes, %.2f %%", result->bytes, refilled,
+	       100. * result->bytes / refilled);
+	judge_promise(crowd);
+	for (int i = 0; i < POLLING_PROCESSES; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
 	crowd_free(crowd);
 }
 
@@ -407,10 +596,12 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setvbuf(measured, NULL, _IOLBF, 0);
 	uname(&kernel);
-	printf("Linux %s, %ld CPUs; total/ is too small for all, for %d periods\n",
-	       kernel.release, sysconf(_SC_NPROCESSORS_ONLN), ROWS);
+	printf("Linux %s, %ld CPUs; total/ is too small for all\n",
+	       kernel.release, sysconf(_SC_NPROCESSORS_ONLN));
 	test_all_greedy(&result, RATE_BYTES);
 	test_all_greedy(&result, SCARCE_BYTES);
 	test_one_greedy(&result);
+	test_sniper(&result);
+	test_pollers(&result);
 	return EXIT_SUCCESS;
 }

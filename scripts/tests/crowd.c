@@ -590,3 +590,45 @@ void crowd_set_total(u64 rate_bytes, u64 period_ms, u64 burst_bytes)
 	rngq_set(burst_bytes, "total/burst_bytes");
 	rngq_set(rate_bytes, "total/rate_bytes");
 }
+
+u64 crowd_start_total(u64 rate_bytes, u64 period_ms)
+{
+	int fd = rngq_open_unlimited(O_NONBLOCK);
+	u64 start_ns;
+
+	crowd_set_total(rate_bytes, period_ms, 0);
+	start_ns = rngq_now_ns();
+	/* Nothing is left for us if others are quicker. */
+	rngq_take(fd, 1);
+	close(fd);
+	return start_ns;
+}
+
+bool crowd_gets_all(int fd, u64 rate_bytes, u64 period_ms)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	u64 got = 0, end_ms;
+
+	rngq_becomes_readable(fd);
+	end_ms = rngq_now_ms() + period_ms * 5 / 2;
+	while (rngq_now_ms() < end_ms)
+		if (poll(&pollfd, 1, period_ms / 50 + 1) == 1)
+			got += rngq_drain(fd);
+	diag("%llu of %llu bytes", got, 3 * rate_bytes);
+	/* Who is late for the first may have the fourth. */
+	return got * 100 >= 3 * rate_bytes * 95 && got <= 4 * rate_bytes;
+}
+
+u64 crowd_had_between(const struct crowd *crowd, const struct crowd_member *member,
+		      u64 from_ns, u64 to_ns)
+{
+	size_t logged = member->logged;
+	u64 bytes = 0;
+
+	if (logged > crowd->log_size)
+		bail_out("the log is large enough");
+	for (size_t i = 0; i < logged; i++)
+		if (member->log[i].after_ns >= from_ns && member->log[i].after_ns < to_ns)
+			bytes += member->log[i].bytes;
+	return bytes;
+}

@@ -144,4 +144,22 @@ double crowd_jain(struct crowd *crowd, unsigned int first, unsigned int count);
 /* Write total/, so that its bucket is full. RNGQ_MAX as a rate is "max". */
 void crowd_set_total(u64 rate_bytes, u64 period_ms, u64 burst_bytes);
 
+/*
+ * The same without a burst, and see to it that a byte is taken. That starts its clock,
+ * and as long as somebody waits, each refill comes a period after the one before. When
+ * it started, or a little before.
+ */
+u64 crowd_start_total(u64 rate_bytes, u64 period_ms);
+
+/*
+ * Whether @fd gets what three refills of total/ bring, of which the first is yet to
+ * come, before half of the third period is over: whatever is set aside for others who
+ * don't come, goes to it in the end of a period.
+ */
+bool crowd_gets_all(int fd, u64 rate_bytes, u64 period_ms);
+
+/* What a member had from then until then, from its log. */
+u64 crowd_had_between(const struct crowd *crowd, const struct crowd_member *member,
+		      u64 from_ns, u64 to_ns);
+
 #endif

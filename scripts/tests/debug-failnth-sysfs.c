@@ -17,7 +17,7 @@
 
 #define RATE	"2048"
 /* In a client's folder, "." and ".." included. */
-#define FOLDER_FILES	14
+#define FOLDER_FILES	15
 
 static int client;
 
@@ -35,9 +35,11 @@ static struct attribute attributes[] = {
 	{ .path = "default/period_ms", .values = { "4294967295", "3600000" } },
 	{ .path = "default/burst_bytes", .values = { "1099511627776", "0" } },
 	{ .path = "default/boot_bytes", .values = { "16", "0" } },
+	{ .path = "default/quota", .values = { "max 4294967295 1", RATE " 3600000 0" } },
 	{ .path = "total/rate_bytes", .values = { "1048576", "max" } },
 	{ .path = "total/period_ms", .values = { "3600000", "1000" } },
 	{ .path = "total/burst_bytes", .values = { "1", "0" } },
+	{ .path = "total/quota", .values = { "1048576 3600000 1", "max 1000 0" } },
 	{ .path = "limits/max_clients", .values = { "100", "max" } },
 	{ .path = "limits/max_clients_per_process", .values = { "3", "max" } },
 	{
@@ -47,6 +49,11 @@ static struct attribute attributes[] = {
 	},
 	{ .path = "clients/ID/period_ms", .values = { "7200000", "3600000" } },
 	{ .path = "clients/ID/burst_bytes", .values = { "5", "0" } },
+	{
+		.path = "clients/ID/quota",
+		.values = { "10 7200000 5", "default" },
+		.shown = { "10 7200000 5", RATE " 3600000 0" },
+	},
 	{ .path = "stats/clients" },
 	{ .path = "stats/opens" },
 	{ .path = "stats/bytes" },

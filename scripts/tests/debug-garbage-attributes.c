@@ -38,13 +38,14 @@ static const char *const stat_names[STATS] = {
 
 /* The settings of a quota come first, with their own numbers. */
 enum client_file {
-	OVERRIDES = QUOTA_SETTINGS, PID, COMM, UID, AVAILABLE, CLIENT_BYTES,
-	CLIENT_READS, CLIENT_THROTTLED, CLIENT_THROTTLED_MS, CLIENT_FILES,
+	QUOTA = QUOTA_SETTINGS, OVERRIDES, PID, COMM, UID, AVAILABLE,
+	CLIENT_BYTES, CLIENT_READS, CLIENT_THROTTLED, CLIENT_THROTTLED_MS,
+	CLIENT_FILES,
 };
 
 static const char *const client_names[CLIENT_FILES] = {
-	"rate_bytes", "period_ms", "burst_bytes", "overrides", "pid", "comm",
-	"uid", "available", "bytes", "reads", "throttled", "throttled_ms",
+	"rate_bytes", "period_ms", "burst_bytes", "quota", "overrides", "pid",
+	"comm", "uid", "available", "bytes", "reads", "throttled", "throttled_ms",
 };
 
 struct file {
@@ -72,11 +73,12 @@ static u64 stats[STATS];
 static struct client clients[CLIENTS];
 
 static struct file setting_files[SETTINGS], stat_files[STATS];
+static struct file default_quota, total_quota;
 static struct garbage garbage;
 static char *hole;			/* memory ends here */
 
 static unsigned int wrong_results, wrong_texts;
-static u64 taken, malformed, out_of_range, read_only, bad_addresses, cut;
+static u64 taken, quotas, malformed, out_of_range, read_only, bad_addresses, cut;
 
 static u64 quota(const struct client *client, enum garbage_setting setting)
 {
@@ -123,6 +125,23 @@ static void is_number(const struct file *file, u64 wanted)
 	is_text(file, setting_print(wanted, text));
 }
 
+/* The file "quota" of @client, or that whose first setting this is. */
+static void is_quota(const struct file *file, const struct client *client,
+		     enum garbage_setting first)
+{
+	char wanted[80];
+	size_t len = 0;
+
+	for (int i = 0; i < QUOTA_SETTINGS; i++) {
+		u64 value = client ? quota(client, i) : values[first + i];
+
+		setting_print(value, wanted + len);
+		len += strlen(wanted + len);
+		wanted[len - 1] = i + 1 < QUOTA_SETTINGS ? ' ' : '\n';
+	}
+	is_text(file, wanted);
+}
+
 static void check_available(const struct client *client)
 {
 	u64 most = quota(client, RATE_BYTES) + quota(client, BURST_BYTES) +
@@ -151,6 +170,7 @@ static void check_client(const struct client *client)
 			sprintf(overrides + strlen(overrides), "%s%s",
 				*overrides ? " " : "", client_names[i]);
 	}
+	is_quota(&files[QUOTA], client, RATE_BYTES);
 	strcat(overrides, *overrides ? "\n" : "none\n");
 	is_text(&files[OVERRIDES], overrides);
 	for (int i = PID; i <= UID; i++)
@@ -168,6 +188,8 @@ static void check_all(void)
 {
 	for (int i = 0; i < SETTINGS; i++)
 		is_number(&setting_files[i], values[i]);
+	is_quota(&default_quota, NULL, RATE_BYTES);
+	is_quota(&total_quota, NULL, TOTAL_RATE_BYTES);
 	for (int i = 0; i < THROTTLED; i++)
 		is_number(&stat_files[i], stats[i]);
 	for (int i = 0; i < CLIENTS; i++)
@@ -226,7 +248,7 @@ static void open_client(struct client *client)
 		snprintf(path, sizeof(path), "%s/clients/%llu/%s", RNGQ_SYSFS,
 			 client->id, client_names[i]);
 		open_file(&client->files[i], client_names[i], path,
-			  i < QUOTA_SETTINGS ? 0600 : 0400);
+			  i <= QUOTA ? 0600 : 0400);
 		snprintf(client->opener[i], sizeof(client->opener[i]), "%.63s",
 			 read_file(&client->files[i]));
 	}
@@ -319,12 +341,9 @@ static ssize_t write_somehow(const struct file *file, enum way way, char *text,
 	return ret < 0 ? -errno : ret;
 }
 
-/* What the interface says to it: what write() shall return. */
-static ssize_t judge(const struct setting *setting, bool of_client, enum way way,
-		     const char *text, size_t size, u64 *value)
+/* What write() shall return, if the interface says @err to the text, or nothing. */
+static ssize_t judge(enum way way, size_t size, int err)
 {
-	int err;
-
 	if (way == BELOW_0)
 		return -EINVAL;
 	/* sysfs passes no write of 0 bytes on. */
@@ -332,9 +351,6 @@ static ssize_t judge(const struct setting *setting, bool of_client, enum way way
 		return 0;
 	if (way == BAD_ADDRESS)
 		return -EFAULT;
-	if (!setting)
-		return -EIO;
-	err = setting_parse(setting, of_client, text, size, value);
 	return err ? err : (ssize_t)size;
 }
 
@@ -369,6 +385,14 @@ static void set(struct client *client, enum garbage_setting setting, u64 value)
 		client->own[setting] = value;
 }
 
+static void tell_wrong(const struct file *file, enum way way, const char *text,
+		       size_t size, ssize_t ret, ssize_t wanted)
+{
+	wrong_results++;
+	diag("%s gave %zd instead of %zd to \"%s\", way %d", file->name, ret, wanted,
+	     garbage_show(text, size), way);
+}
+
 /* Into a file of a client, or of none; @setting is SETTINGS if it has none. */
 static void write_garbage(const struct file *file, struct client *client,
 			  enum garbage_setting setting)
@@ -377,6 +401,7 @@ static void write_garbage(const struct file *file, struct client *client,
 	enum way way = garbage_below(&garbage, WAYS + 4);
 	char text[GARBAGE_ROOM];
 	ssize_t ret, wanted;
+	int err = -EIO;
 	bool right;
 	size_t size;
 	u64 value;
@@ -384,7 +409,9 @@ static void write_garbage(const struct file *file, struct client *client,
 	size = garbage_text(&garbage, known ?: settings, text);
 	if (way == BAD_ADDRESS && (!size || size > GARBAGE_PAGE))
 		way = WRITE;
-	wanted = judge(known, client, way, text, size, &value);
+	if (known)
+		err = setting_parse(known, client, text, size, &value);
+	wanted = judge(way, size, err);
 	ret = write_somehow(file, way, text, size);
 	count_result(ret);
 
@@ -397,21 +424,53 @@ static void write_garbage(const struct file *file, struct client *client,
 		if (wanted > 0)
 			set(client, setting, value);
 	}
-	if (!right) {
-		wrong_results++;
-		diag("%s gave %zd instead of %zd to \"%s\", way %d", file->name,
-		     ret, wanted, garbage_show(text, size), way);
-	}
+	if (!right)
+		tell_wrong(file, way, text, size, ret, wanted);
 	if (known)
 		is_number(file, client ? quota(client, setting) : values[setting]);
 }
 
-/* Three of four go to what can be set. */
+/* Into a file "quota". */
+static void write_quota_garbage(const struct file *file, struct client *client,
+				enum garbage_setting first)
+{
+	enum way way = garbage_below(&garbage, WAYS + 4);
+	u64 parsed[QUOTA_SETTINGS];
+	char text[GARBAGE_ROOM];
+	ssize_t ret, wanted;
+	size_t size;
+	int count;
+
+	size = garbage_quota_text(&garbage, &settings[first], text);
+	if (way == BAD_ADDRESS && !size)
+		way = WRITE;
+	count = quota_parse(&settings[first], client, text, size, parsed);
+	wanted = judge(way, size, count < 0 ? count : 0);
+	ret = write_somehow(file, way, text, size);
+	count_result(ret);
+	if (ret != wanted)
+		tell_wrong(file, way, text, size, ret, wanted);
+	for (int i = 0; wanted > 0 && i < count; i++)
+		set(client, first + i, parsed[i]);
+	quotas += wanted > 0;
+	is_quota(file, client, first);
+}
+
+/* Most go to what can be set. */
 static void write_anywhere(void)
 {
 	u64 which = garbage_below(&garbage, SETTINGS + CLIENTS * QUOTA_SETTINGS);
 
-	if (garbage_chance(&garbage, 25)) {
+	if (garbage_chance(&garbage, 20)) {
+		struct client *client = &clients[which % CLIENTS];
+
+		if (garbage_chance(&garbage, 50))
+			write_quota_garbage(&client->files[QUOTA], client, RATE_BYTES);
+		else if (which % 2)
+			write_quota_garbage(&default_quota, NULL, RATE_BYTES);
+		else
+			write_quota_garbage(&total_quota, NULL, TOTAL_RATE_BYTES);
+	} else if (garbage_chance(&garbage, 25)) {
 		which = garbage_below(&garbage, STATS + CLIENTS * CLIENT_FILES);
 		if (which < STATS) {
 			write_garbage(&stat_files[which], NULL, SETTINGS);
@@ -419,6 +478,8 @@ static void write_anywhere(void)
 			struct client *client = &clients[(which - STATS) % CLIENTS];
 			unsigned int file = (which - STATS) / CLIENTS;
 
+			if (file == QUOTA)
+				return;
 			write_garbage(&client->files[file], client,
 				      file < QUOTA_SETTINGS ? file : SETTINGS);
 		}
@@ -442,6 +503,8 @@ static void start(void)
 			 settings[i].attribute);
 		open_file(&setting_files[i], settings[i].attribute, path, 0644);
 	}
+	open_file(&default_quota, "default/quota", RNGQ_SYSFS "/default/quota", 0644);
+	open_file(&total_quota, "total/quota", RNGQ_SYSFS "/total/quota", 0644);
 	for (int i = 0; i < STATS; i++) {
 		stats[i] = rngq_attr("stats/%s", stat_names[i]);
 		snprintf(path, sizeof(path), "%s/stats/%s", RNGQ_SYSFS,
@@ -488,13 +551,14 @@ int main(void)
 
 	diag("%llu taken, %llu malformed, %llu out of range, %llu too long",
 	     taken, malformed, out_of_range, cut);
-	diag("%llu read-only, %llu bad addresses", read_only, bad_addresses);
+	diag("%llu read-only, %llu bad addresses; %llu quotas taken", read_only,
+	     bad_addresses, quotas);
 	is_u64(writes, WRITES, "%d writes were made", WRITES);
 	is_u64(wrong_results, 0, "each was taken or refused as the interface says");
 	is_u64(wrong_texts, 0, "and changed what it says, and nothing else");
 	ok(taken > WRITES / 5 && malformed > WRITES / 10 &&
 	   out_of_range > WRITES / 50 && cut > WRITES / 200 &&
-	   read_only > WRITES / 20 && bad_addresses > WRITES / 50,
+	   read_only > WRITES / 20 && bad_addresses > WRITES / 50 && quotas > WRITES / 50,
 	   "there was something of everything");
 	is_u64(rngq_attr("stats/clients"), before, "every client has gone");
 	tried("garbage into attributes", "%u writes, %llu taken", writes, taken);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Reads into addresses that are bad, wholly or partly, or that make the copy
- * wait (userfaultfd): whatever happens, what was not delivered is given back.
+ * wait (userfaultfd): whatever happens, what was not delivered is given back, and
+ * nothing is held while the copy waits.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "reader.h"
+#include "crowd.h"
 #include "rngq.h"
 #include "slow.h"
 
@@ -158,7 +159,7 @@ static void test_storm(void)
 		.it_interval.tv_usec = 500, .it_value.tv_usec = 500,
 	}, calm = { 0 };
 	char *start = map_before_hole(2), *end = start + 2 * PAGE;
-	unsigned int wrong = 0, tries = 0;
+	unsigned int wrong[3] = { 0 }, tries = 0;
 	u64 end_ns, got = 0;
 	ssize_t count;
 
@@ -169,33 +170,37 @@ static void test_storm(void)
 		case 0:
 			count = read(fd, end, 1 + tries % 9000);
 			/* With a signal pending it may say so, its own way. */
-			wrong += count >= 0 || (errno != EFAULT && errno != EAGAIN);
+			wrong[0] += count >= 0 || (errno != EFAULT && errno != EAGAIN);
 			break;
 		case 1:
 			count = read(fd, end - PAGE, 3 * PAGE);
-			wrong += count != PAGE;
+			wrong[1] += count != PAGE;
 			break;
 		default:
 			/* Its pages are thrown away, so that the copy faults. */
 			madvise(start, 2 * PAGE, MADV_DONTNEED);
 			count = read(fd, start, 2 * PAGE);
-			wrong += count <= 0;
+			wrong[2] += count <= 0;
 		}
 		if (count > 0)
 			got += count;
 	}
 	setitimer(ITIMER_REAL, &calm, NULL);
-	is_u64(wrong, 0, "under signals %u reads came to what they should", tries);
+	diag("%u reads under signals", tries);
+	is_u64(wrong[0], 0, "under signals a bad address is one, or the signal is told");
+	is_u64(wrong[1], 0, "what is good before a bad page is delivered");
+	is_u64(wrong[2], 0, "and all, if its pages are only not there yet");
 	is_u64(rngq_client(fd, "bytes"), got, "what they returned was counted");
 	is_u64(rngq_client(fd, "available"), quota - got, "all else was given back");
 	munmap(start, 2 * PAGE);
 	close(fd);
 }
 
-/* read(fd, page, size) in a thread, whose copy waits for the page. */
+/* read(fd, page - before, size) in a thread, whose copy waits for the page. */
 struct slow_read {
 	int fd;
 	size_t size;
+	size_t before;		/* so much of it fits before the page */
 	ssize_t result;
 	pthread_t thread;
 	struct slow_page slow;
@@ -205,7 +210,8 @@ static void *read_slowly(void *argument)
 {
 	struct slow_read *reading = argument;
 
-	reading->result = read(reading->fd, reading->slow.page, reading->size);
+	reading->result = read(reading->fd, reading->slow.page - reading->before,
+			       reading->size);
 	if (reading->result < 0)
 		reading->result = -errno;
 	return NULL;
@@ -215,6 +221,8 @@ static void *read_slowly(void *argument)
 static void slow_read_start(struct slow_read *reading)
 {
 	slow_page_map(&reading->slow);
+	/* That page is there. */
+	reading->slow.page[-1] = 0;
 	if (pthread_create(&reading->thread, NULL, read_slowly, reading))
 		bail_out("a thread can be started");
 	slow_page_wait_touched(&reading->slow);
@@ -279,45 +287,139 @@ static void test_refill_during_copy(void)
 }
 
 /*
- * The copy of a read that took all fails at last. What it gives back ends the
- * wait of others at once, for all that the next refill is an hour away.
+ * While the copy waits for its page, everybody sees what they would see if nobody
+ * read, and can have it. What is left then is for the one that waited.
  */
-static void test_refund_wakes(void)
+static void test_nothing_held(size_t size)
 {
-	int fd = rngq_open_quota(0, 1000, HOUR_MS, 0);
-	struct slow_read reading = { .fd = fd, .size = PAGE };
-	struct reader reader;
+	int fd = rngq_open_quota(0, QUOTA, HOUR_MS, 0);
+	struct slow_read reading = { .fd = fd, .size = size };
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	static char bytes[QUOTA];
 
 	slow_read_start(&reading);
-	/* What it has not taken yet, if it takes it in pieces. */
-	rngq_drain(fd);
-	is_ret(poll(&pollfd, 1, 0), 0, "while a copy waits the client is empty");
-	reader_start_asleep(&reader, fd, 100);
-	slow_page_unmap(&reading.slow);
+	is_u64(rngq_client(fd, "available"), QUOTA,
+	       "while the copy of %zu bytes waits, all is available", size);
+	is_u64(rngq_fdinfo(fd, "available"), QUOTA, "fdinfo says so, too");
+	is_ret(poll(&pollfd, 1, 0), 1, "the client is readable");
+	is_u64(rngq_client(fd, "throttled"), 0, "and nobody was throttled");
+	is_ret(read(fd, bytes, QUOTA - 10), QUOTA - 10, "another reader of it gets what it wants");
+	is_u64(rngq_client(fd, "available"), 10, "the rest is there");
+	slow_page_fill(&reading.slow);
 	pthread_join(reading.thread, NULL);
-	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
-	reader_join(&reader);
-	is_ret(reader.result, 100, "a sleeping reader gets what is given back");
+	is_ret(reading.result, 10, "the one that waited returns the rest");
+	is_u64(rngq_client(fd, "bytes"), QUOTA, "the count of bytes agrees");
+	slow_page_unmap(&reading.slow);
 	close(fd);
 }
 
-/*
- * It comes back also after the quota was changed, since nobody has taken anything
- * meanwhile: who asked found nothing.
- */
-static void test_refund_outlives_change(void)
+/* Others have taken all meanwhile. */
+static void test_nothing_left(void)
 {
-	int fd = rngq_open_quota(O_NONBLOCK, 10, HOUR_MS, 990);
+	int fd = rngq_open_quota(0, 1000, HOUR_MS, 0);
+	struct slow_read reading = { .fd = fd, .size = 64 };
+
+	slow_read_start(&reading);
+	is_u64(rngq_drain(fd), 1000, "while a copy waits others take all");
+	slow_page_fill(&reading.slow);
+	rngq_sleep_ms(50);
+	is_ret(pthread_tryjoin_np(reading.thread, NULL), EBUSY,
+	       "then the read waits for a refill, like any other");
+	is_u64(rngq_client(fd, "throttled"), 1, "and is throttled");
+	rngq_set_quota(fd, 1000, 1, 0);
+	pthread_join(reading.thread, NULL);
+	is_ret(reading.result, 64, "which it gets");
+	slow_page_unmap(&reading.slow);
+	close(fd);
+
+	fd = rngq_open_quota(O_NONBLOCK, 1000, HOUR_MS, 0);
+	reading.fd = fd;
+	slow_read_start(&reading);
+	is_u64(rngq_drain(fd), 1000, "while a non-blocking copy waits others take all");
+	slow_page_fill(&reading.slow);
+	pthread_join(reading.thread, NULL);
+	is_ret(reading.result, -EAGAIN, "then the read finds nothing");
+	slow_page_unmap(&reading.slow);
+	close(fd);
+}
+
+/* What came before the page is delivered, and no more of it is to be had than that. */
+static void test_short_for_others(void)
+{
+	int fd = rngq_open_quota(0, 1000, HOUR_MS, 0);
+	struct slow_read reading = { .fd = fd, .size = PAGE, .before = 256 };
+
+	slow_read_start(&reading);
+	is_u64(rngq_client(fd, "available"), 1000 - 256,
+	       "of a copy that has come to its second page, only the first is gone");
+	is_u64(rngq_drain(fd), 1000 - 256, "and others take the rest");
+	slow_page_fill(&reading.slow);
+	pthread_join(reading.thread, NULL);
+	is_ret(reading.result, 256, "the read is as short as that");
+	is_u64(rngq_client(fd, "bytes"), 1000, "the count of bytes agrees");
+	slow_page_unmap(&reading.slow);
+	close(fd);
+}
+
+/* The page never comes: that is a bad address, and changes nothing for the others. */
+static void test_page_goes(void)
+{
+	int fd = rngq_open_quota(0, 1000, HOUR_MS, 0);
 	struct slow_read reading = { .fd = fd, .size = PAGE };
 
 	slow_read_start(&reading);
-	is_ret(rngq_take(fd, 1), -EAGAIN, "while a copy waits others find nothing");
-	rngq_set_quota(fd, 10, 2 * HOUR_MS, 990);
+	is_ret(rngq_take(fd, 400), 400, "while a copy waits others take some");
 	slow_page_unmap(&reading.slow);
 	pthread_join(reading.thread, NULL);
 	is_ret(reading.result, -EFAULT, "the page goes away, the copy fails");
-	is_u64(rngq_client(fd, "available"), 1000, "and all is there again");
+	is_u64(rngq_client(fd, "available"), 600, "what the others left is there");
+	close(fd);
+}
+
+/* A smaller quota holds for it, too. */
+static void test_change_during_copy(void)
+{
+	int fd = rngq_open_quota(0, 1000, HOUR_MS, 0);
+	struct slow_read reading = { .fd = fd, .size = PAGE };
+
+	slow_read_start(&reading);
+	rngq_set_quota(fd, 10, HOUR_MS, 0);
+	is_u64(rngq_client(fd, "available"), 10, "while a copy waits the quota changes");
+	slow_page_fill(&reading.slow);
+	pthread_join(reading.thread, NULL);
+	is_ret(reading.result, 10, "and the read returns no more than the new one allows");
+	is_u64(rngq_client(fd, "available"), 0, "which is all");
+	slow_page_unmap(&reading.slow);
+	close(fd);
+}
+
+/* Nor is anything of total/ held. */
+static void test_total_not_held(int flags)
+{
+	int fd, other;
+	struct slow_read reading = { .size = PAGE };
+
+	crowd_set_total(1000, HOUR_MS, 0);
+	fd = rngq_open_unlimited(flags);
+	other = rngq_open_unlimited(0);
+	reading.fd = fd;
+	slow_read_start(&reading);
+	is_u64(rngq_drain(other), 1000, "while a copy waits another client takes all of total/");
+	slow_page_fill(&reading.slow);
+	if (!flags) {
+		rngq_sleep_ms(50);
+		is_ret(pthread_tryjoin_np(reading.thread, NULL), EBUSY,
+		       "then the read waits for its part of the next refill");
+		rngq_set(RNGQ_MAX, "total/rate_bytes");
+	}
+	pthread_join(reading.thread, NULL);
+	if (flags)
+		is_ret(reading.result, -EAGAIN, "then the read finds nothing");
+	else
+		ok(reading.result > 0, "which it gets");
+	rngq_set(RNGQ_MAX, "total/rate_bytes");
+	slow_page_unmap(&reading.slow);
+	close(other);
 	close(fd);
 }
 
@@ -384,8 +486,14 @@ int main(void)
 	test_interrupted_copy(0, SA_RESTART, 0, "with SA_RESTART");
 	test_interrupted_copy(O_NONBLOCK, 0, -EAGAIN, "non-blocking");
 	test_refill_during_copy();
-	test_refund_wakes();
-	test_refund_outlives_change();
+	test_nothing_held(64);
+	test_nothing_held(PAGE);
+	test_nothing_left();
+	test_short_for_others();
+	test_page_goes();
+	test_change_during_copy();
+	test_total_not_held(0);
+	test_total_not_held(O_NONBLOCK);
 	test_counted_late();
 	test_killed_copy();
 	return done_testing();

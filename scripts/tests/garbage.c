@@ -7,6 +7,9 @@
 #include "garbage.h"
 #include "rngq.h"
 
+/* Of a quota's values, the longest. */
+#define MAX_VALUE	40
+
 /* The tables "/sys/class/misc/rngquota/" and the parameters, from the interface. */
 const struct setting settings[SETTINGS] = {
 	[RATE_BYTES] = { "rate_bytes", "default/rate_bytes",
@@ -94,6 +97,9 @@ int setting_parse(const struct setting *setting, bool has_default,
 	size_t at = 0, digits = 0;
 	__uint128_t number = 0;
 
+	/* That of a C string. */
+	if (size && !text[size - 1])
+		size--;
 	if (memchr(text, '\0', size))
 		return -EINVAL;
 	if (setting->has_max &&
@@ -123,6 +129,43 @@ int setting_parse(const struct setting *setting, bool has_default,
 		return -ERANGE;
 	*value = number;
 	return 0;
+}
+
+int quota_parse(const struct setting *first, bool has_default,
+		const char *text, size_t size, u64 values[QUOTA_SETTINGS])
+{
+	size_t at = 0;
+	int count = 0;
+
+	if (size && !text[size - 1])
+		size--;
+	if (memchr(text, '\0', size))
+		return -EINVAL;
+	if (has_default && !setting_parse(first, true, text, size, values) &&
+	    values[0] == SETTING_FOLLOWS) {
+		values[1] = SETTING_FOLLOWS;
+		values[2] = SETTING_FOLLOWS;
+		return QUOTA_SETTINGS;
+	}
+	do {
+		const char *space = memchr(text + at, ' ', size - at);
+		size_t end = space ? (size_t)(space - text) : size;
+		int err;
+
+		if (count == QUOTA_SETTINGS || (space && memchr(text + at, '\n', end - at)))
+			return -EINVAL;
+		err = setting_parse(&first[count], false, text + at, end - at, &values[count]);
+		if (err)
+			return err;
+		count++;
+		at = end;
+		while (at < size && text[at] == ' ')
+			at++;
+		/* A space at the end is between nothing. */
+		if (space && at == size)
+			return -EINVAL;
+	} while (at < size);
+	return count;
 }
 
 const char *setting_print(u64 value, char *text)
@@ -285,6 +328,34 @@ size_t garbage_text(struct garbage *g, const struct setting *setting, char *text
 	}
 	for (int i = 0; i < 8 && garbage_chance(g, 40); i++)
 		size = spoil(g, text, size);
+	return size;
+}
+
+size_t garbage_quota_text(struct garbage *g, const struct setting *first, char *text)
+{
+	unsigned int count = 1 + garbage_below(g, garbage_chance(g, 10) ? 5 : 3);
+	size_t size = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		char value[GARBAGE_ROOM];
+		size_t len;
+
+		/* Most are good, else hardly ever all would be. */
+		if (garbage_chance(g, 70))
+			len = valid_value(g, &first[i % QUOTA_SETTINGS], value);
+		else
+			len = garbage_text(g, &first[i % QUOTA_SETTINGS], value);
+		if (len > MAX_VALUE)
+			len = MAX_VALUE;
+		for (unsigned int spaces = garbage_below(g, 8) ? 1 : 2; i && spaces; spaces--)
+			text[size++] = ' ';
+		memcpy(text + size, value, len);
+		size += len;
+	}
+	if (garbage_chance(g, 30))
+		text[size++] = '\n';
+	if (garbage_chance(g, 10))
+		text[size++] = '\0';
 	return size;
 }
 

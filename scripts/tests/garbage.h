@@ -69,12 +69,22 @@ extern const struct setting settings[SETTINGS];
 int setting_parse(const struct setting *setting, bool has_default,
 		  const char *text, size_t size, u64 *value);
 
+/*
+ * The same for a file "quota", whose settings are @first and the two behind it: how
+ * many values there are, or what is wrong with the first bad one. "default" is three.
+ */
+int quota_parse(const struct setting *first, bool has_default,
+		const char *text, size_t size, u64 values[QUOTA_SETTINGS]);
+
 /* What reading the setting gives then; @text has room for 24 characters. */
 const char *setting_print(u64 value, char *text);
 
 /* Text for a setting, of up to GARBAGE_ROOM bytes: its size. */
 size_t garbage_text(struct garbage *g, const struct setting *setting,
 		    char *text);
+
+/* Text for such a file "quota". */
+size_t garbage_quota_text(struct garbage *g, const struct setting *first, char *text);
 
 /* The same as C would write it, for a comment; of long text, the start. */
 const char *garbage_show(const char *text, size_t size);

@@ -160,16 +160,21 @@ ssize_t rngq_attr_read(char *text, size_t size, const char *path, ...)
 	return read_file(full, text, size);
 }
 
-int rngq_write_file(const char *path, const char *text)
+static int put_file(const char *path, const void *bytes, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
+	if (write(fd, bytes, size) < 0)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+int rngq_write_file(const char *path, const char *text)
+{
+	return put_file(path, text, strlen(text));
 }
 
 int rngq_attr_write(const char *text, const char *path, ...)
@@ -181,6 +186,17 @@ int rngq_attr_write(const char *text, const char *path, ...)
 	attr_path(full, sizeof(full), path, args);
 	va_end(args);
 	return rngq_write_file(full, text);
+}
+
+int rngq_attr_put(const void *bytes, size_t size, const char *path, ...)
+{
+	char full[256];
+	va_list args;
+
+	va_start(args, path);
+	attr_path(full, sizeof(full), path, args);
+	va_end(args);
+	return put_file(full, bytes, size);
 }
 
 u64 rngq_attr(const char *path, ...)

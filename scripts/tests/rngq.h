@@ -65,6 +65,9 @@ __printf(3, 4)
 ssize_t rngq_attr_read(char *text, size_t size, const char *path, ...);
 __printf(2, 3)
 int rngq_attr_write(const char *text, const char *path, ...);
+/* The same in one write() of @size bytes, which may hold a NUL. */
+__printf(3, 4)
+int rngq_attr_put(const void *bytes, size_t size, const char *path, ...);
 __printf(1, 2)
 u64 rngq_attr(const char *path, ...);
 

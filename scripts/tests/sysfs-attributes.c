@@ -31,6 +31,7 @@ struct attribute {
 	const char *highest;
 	const char *above;	/* the lowest that is too high */
 	bool has_max;
+	bool is_quota;		/* up to three values; sysfs-quota.c has the rest */
 };
 
 #define RATE(...)	{ .before = "777\n", .lowest = "1\n", \
@@ -46,15 +47,20 @@ struct attribute {
 #define BYTES(...)	{ .before = "777\n", .lowest = "0\n", \
 			  .highest = "1099511627776\n", \
 			  .above = "1099511627777", __VA_ARGS__ }
+#define QUOTA(...)	{ .before = "777 777 777\n", .lowest = "1\n", \
+			  .above = "1099511627777", .has_max = true, \
+			  .is_quota = true, __VA_ARGS__ }
 
 static const struct attribute attributes[] = {
 	RATE(.path = "default/rate_bytes", .mode = 0644),
 	PERIOD(.path = "default/period_ms", .mode = 0644),
 	BYTES(.path = "default/burst_bytes", .mode = 0644),
 	BYTES(.path = "default/boot_bytes", .mode = 0644),
+	QUOTA(.path = "default/quota", .mode = 0644),
 	RATE(.path = "total/rate_bytes", .mode = 0644),
 	PERIOD(.path = "total/period_ms", .mode = 0644),
 	BYTES(.path = "total/burst_bytes", .mode = 0644),
+	QUOTA(.path = "total/quota", .mode = 0644),
 	LIMIT(.path = "limits/max_clients", .mode = 0644),
 	LIMIT(.path = "limits/max_clients_per_process", .mode = 0644),
 	{ .path = "stats/clients", .mode = 0444 },
@@ -67,6 +73,7 @@ static const struct attribute attributes[] = {
 	RATE(.path = "rate_bytes", .mode = 0600, .per_client = true),
 	PERIOD(.path = "period_ms", .mode = 0600, .per_client = true),
 	BYTES(.path = "burst_bytes", .mode = 0600, .per_client = true),
+	QUOTA(.path = "quota", .mode = 0600, .per_client = true),
 	{ .path = "overrides", .mode = 0400, .per_client = true },
 	{ .path = "pid", .mode = 0400, .per_client = true },
 	{ .path = "comm", .mode = 0400, .per_client = true },
@@ -83,9 +90,14 @@ struct input {
 	const char *text;
 	size_t size;		/* 0: as long as the text is */
 	int error;		/* 0: either will do */
+	bool is_two;		/* values, which a quota may have */
 };
 
-#define MALFORMED(name, text)	{ name, text, 0, -EINVAL }
+#define MALFORMED(name, text)	{ name, text, 0, -EINVAL, false }
+#define TWO_VALUES(name, text)	{ name, text, 0, -EINVAL, true }
+#define OUT_OF_RANGE(name, text) { name, text, 0, -ERANGE, false }
+/* The NUL at the end of @text is written, too. */
+#define HOLDS_NUL(name, text)	{ name, text, sizeof(text), -EINVAL, false }
 
 static const struct input bad_inputs[] = {
 	MALFORMED("a newline alone", "\n"),
@@ -99,7 +111,7 @@ static const struct input bad_inputs[] = {
 	MALFORMED("a carriage return", "5\r\n"),
 	MALFORMED("two newlines after", "5\n\n"),
 	MALFORMED("a newline before", "\n5"),
-	MALFORMED("two values", "1 2"),
+	TWO_VALUES("two values", "1 2"),
 	MALFORMED("two lines", "1\n2"),
 	MALFORMED("two lines, the second empty but for a space", "1\n "),
 	MALFORMED("a comma", "1,5"),
@@ -133,7 +145,7 @@ static const struct input bad_inputs[] = {
 	MALFORMED("max with two newlines", "max\n\n"),
 	MALFORMED("max and more", "maximum"),
 	MALFORMED("half of max", "ma"),
-	MALFORMED("max and a number", "max 5"),
+	TWO_VALUES("max and a number", "max 5"),
 	MALFORMED("Default with a capital", "Default"),
 	MALFORMED("default with a space after", "default "),
 	MALFORMED("half of default", "def"),
@@ -142,42 +154,44 @@ static const struct input bad_inputs[] = {
 	MALFORMED("unlimited", "unlimited"),
 	MALFORMED("infinity", "inf"),
 	MALFORMED("an attribute's name", "rate_bytes"),
-	{ "a NUL alone", "", 1, -EINVAL },
-	{ "a NUL before", "\0005", 2, -EINVAL },
-	{ "a NUL inside", "5\0007", 3, -EINVAL },
-	{ "a NUL and text behind max", "max\000x", 5, -EINVAL },
-	{ "2^63", "9223372036854775808", 0, -ERANGE },
-	{ "2^64 - 1", "18446744073709551615", 0, -ERANGE },
-	{ "2^64", "18446744073709551616", 0, -ERANGE },
-	{ "2^64 + 5, which wraps to 5", "18446744073709551621", 0, -ERANGE },
-	{ "30 digits", "100000000000000000000000000000", 0, -ERANGE },
+	HOLDS_NUL("a NUL alone", ""),
+	HOLDS_NUL("two NULs alone", "\0"),
+	HOLDS_NUL("a NUL before", "\0005"),
+	HOLDS_NUL("a NUL inside", "5\0007"),
+	HOLDS_NUL("two NULs at the end", "5\0"),
+	HOLDS_NUL("a NUL before the newline", "5\0\n"),
+	HOLDS_NUL("a newline alone before a NUL", "\n"),
+	HOLDS_NUL("a space before a NUL", "5 "),
+	HOLDS_NUL("a NUL and text behind max", "max\0x"),
+	HOLDS_NUL("a NUL inside max", "ma\0x"),
+	OUT_OF_RANGE("2^63", "9223372036854775808"),
+	OUT_OF_RANGE("2^64 - 1", "18446744073709551615"),
+	OUT_OF_RANGE("2^64", "18446744073709551616"),
+	OUT_OF_RANGE("2^64 + 5, which wraps to 5", "18446744073709551621"),
+	OUT_OF_RANGE("30 digits", "100000000000000000000000000000"),
 };
 
 static u64 client_id;
 
-static void full_path(char *path, size_t size, const struct attribute *a)
+static const char *attribute_path(const struct attribute *a)
 {
+	static char path[64];
+
 	if (a->per_client)
-		snprintf(path, size, "%s/clients/%llu/%s", RNGQ_SYSFS,
-			 client_id, a->path);
+		snprintf(path, sizeof(path), "clients/%llu/%s", client_id, a->path);
 	else
-		snprintf(path, size, "%s/%s", RNGQ_SYSFS, a->path);
+		snprintf(path, sizeof(path), "%s", a->path);
+	return path;
 }
 
-/* One write() of @size bytes, which may hold a NUL: 0 or -errno. */
+static void full_path(char *path, size_t size, const struct attribute *a)
+{
+	snprintf(path, size, "%s/%s", RNGQ_SYSFS, attribute_path(a));
+}
+
 static int put(const struct attribute *a, const char *text, size_t size)
 {
-	char path[256];
-	int fd, ret = 0;
-
-	full_path(path, sizeof(path), a);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, size) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
+	return rngq_attr_put(text, size, "%s", attribute_path(a));
 }
 
 static int put_text(const struct attribute *a, const char *text)
@@ -188,19 +202,9 @@ static int put_text(const struct attribute *a, const char *text)
 static const char *get(const struct attribute *a)
 {
 	static char text[8192];
-	char path[256];
-	ssize_t size;
-	int fd;
 
-	full_path(path, sizeof(path), a);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		bail_out("%s can be opened", path);
-	size = read(fd, text, sizeof(text) - 1);
-	if (size < 0)
-		bail_out("%s can be read", path);
-	close(fd);
-	text[size] = '\0';
+	if (rngq_attr_read(text, sizeof(text), "%s", attribute_path(a)) < 0)
+		bail_out("%s can be read", a->path);
 	return text;
 }
 
@@ -237,6 +241,8 @@ static void test_bad(const struct attribute *a)
 	for (size_t i = 0; i < ARRAY_SIZE(bad_inputs); i++) {
 		const struct input *in = &bad_inputs[i];
 
+		if (a->is_quota && in->is_two)
+			continue;
 		expect_refused(a, in->name, in->text,
 			       in->size ? in->size : strlen(in->text),
 			       in->error);
@@ -262,6 +268,26 @@ static void test_bad(const struct attribute *a)
 	memset(text, '0', sizeof(text));
 	memcpy(text + SYSFS_MAX - 2, "123", 3);
 	expect_refused(a, "a value that sysfs has cut", text, SYSFS_MAX + 1, 0);
+}
+
+/* "A NUL at the very end is that of a C string and ignored" */
+static void test_nul(const struct attribute *a)
+{
+	is_ret(put(a, "24", sizeof("24")), 0, "%s: takes a C string with its NUL", a->path);
+	ok(!strncmp(get(a), "24", 2), "%s: and that is what it reads", a->path);
+	is_ret(put(a, "25\n", sizeof("25\n")), 0, "%s: also behind a newline", a->path);
+	ok(!strncmp(get(a), "25", 2), "%s: and that is what it reads", a->path);
+	if (a->has_max) {
+		is_ret(put(a, "max", sizeof("max")), 0, "%s: also behind max", a->path);
+		ok(!strncmp(get(a), "max", 3), "%s: and that is what it reads", a->path);
+	}
+	if (a->per_client) {
+		is_ret(put(a, "default", sizeof("default")), 0, "%s: also behind default",
+		       a->path);
+		ok(strncmp(get(a), "max", 3) && strncmp(get(a), "25", 2),
+		   "%s: which it follows then", a->path);
+	}
+	put_text(a, a->before);
 }
 
 static void test_good(const struct attribute *a)
@@ -412,7 +438,9 @@ int main(void)
 		}
 		expect_taken(a, a->before, a->before);
 		test_bad(a);
-		test_good(a);
+		test_nul(a);
+		if (!a->is_quota)
+			test_good(a);
 	}
 	/* "default" as a value is tested in sysfs-live.c. */
 	test_nothing_else(NULL);

@@ -29,9 +29,12 @@
 #define OPENER_EUID		65534
 
 static const char *const files[] = {
-	"rate_bytes", "period_ms", "burst_bytes", "overrides", "pid", "comm",
-	"uid", "available", "bytes", "reads", "throttled", "throttled_ms",
+	"rate_bytes", "period_ms", "burst_bytes", "quota", "overrides", "pid",
+	"comm", "uid", "available", "bytes", "reads", "throttled", "throttled_ms",
 };
+
+/* The first of them can be written. */
+#define WRITABLE		4
 
 static bool exists(u64 id)
 {
@@ -309,8 +312,7 @@ static void test_held_open(void)
 	if (folder < 0)
 		bail_out("the folder can be opened");
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		/* The first three can be written. */
-		held[i] = openat(folder, files[i], i < 3 ? O_RDWR : O_RDONLY);
+		held[i] = openat(folder, files[i], i < WRITABLE ? O_RDWR : O_RDONLY);
 		if (held[i] < 0)
 			bail_out("%s can be opened", files[i]);
 		/* One that has been read before, and one that has not. */
@@ -324,7 +326,7 @@ static void test_held_open(void)
 
 		is_ret(size < 0 ? -errno : size, -ENODEV,
 		       "reading %s of a closed client gives ENODEV", files[i]);
-		if (i < 3) {
+		if (i < WRITABLE) {
 			size = write(held[i], "5\n", 2);
 			is_ret(size < 0 ? -errno : size, -ENODEV,
 			       "writing %s gives ENODEV", files[i]);
@@ -355,7 +357,7 @@ static void hammer_client(struct hammer *hammer, const char *id)
 		ssize_t ret = rngq_attr_read(text, sizeof(text),
 					     "clients/%s/%s", id, files[i]);
 
-		if (ret > 0 && i < 3)
+		if (ret > 0 && i < WRITABLE)
 			ret = rngq_attr_write("7\n", "clients/%s/%s", id,
 					      files[i]);
 		if (ret >= 0)

@@ -20,7 +20,9 @@
 #include "rngq.h"
 #include "slow.h"
 
-#define RATE		20
+#define RATE		100
+/* A little of it is set aside for newcomers, and comes in the end of the period. */
+#define MOST		(RATE * 90 / 100)
 /* Long enough for all to fetch their share on a busy machine. */
 #define PERIOD_MS	1000
 #define SHORT_MS	200
@@ -52,8 +54,13 @@ static void test_full_and_empty(void)
 	close(third);
 }
 
-/* All of this in the first half of a period, in which shares are held. */
-static bool try_reserved(void)
+static bool is_share(u64 bytes)
+{
+	return bytes >= RATE * 45 / 100 && bytes <= RATE * 55 / 100;
+}
+
+/* All of this before the end of a period, until which shares are held. */
+static bool try_held(void)
 {
 	int one, other, third;
 	bool right;
@@ -62,14 +69,16 @@ static bool try_reserved(void)
 	one = rngq_open_unlimited(O_NONBLOCK);
 	other = rngq_open_unlimited(O_NONBLOCK);
 	third = rngq_open_unlimited(O_NONBLOCK);
+	if (rngq_take(one, RATE / 2) != RATE / 2 || rngq_take(other, RATE / 2) != RATE / 2)
+		bail_out("total/ is full at first");
 	rngq_drain(one);
 	rngq_drain(other);
 	right = rngq_becomes_readable(one) && rngq_becomes_readable(other) &&
-		/* What is reserved for them makes nobody else readable. */
-		!poll_now(third) && rngq_take(third, 4096) == -EAGAIN &&
+		/* What they hold is for nobody else. */
+		rngq_drain(third) <= RATE - MOST && !poll_now(third) &&
 		/* A read is as short as the share, and the other's is untouched. */
-		rngq_take(one, 4096) == RATE / 2 && !poll_now(one) &&
-		poll_now(other) && rngq_drain(other) == RATE / 2 &&
+		is_share(rngq_take(one, 4096)) && !poll_now(one) &&
+		poll_now(other) && is_share(rngq_drain(other)) &&
 		!poll_now(one) && !poll_now(other) && !poll_now(third);
 	close(one);
 	close(other);
@@ -77,16 +86,16 @@ static bool try_reserved(void)
 	return right;
 }
 
-static void test_reserved(void)
+static void test_held(void)
 {
 	bool right = false;
 
 	for (int i = 0; i < TRIES && !right; i++)
-		right = try_reserved();
-	ok(right, "those are readable for whom a share is reserved, for as long as it is");
+		right = try_held();
+	ok(right, "those are readable who wait for a share and have it, for as long as they do");
 }
 
-/* Nobody else reads, and what poll() promises is held for most of a period. */
+/* Nobody else reads, and what poll() promises is held until the end of the period. */
 static bool try_agrees(void)
 {
 	unsigned int wrong = 0, ready = 0, empty = 0;
@@ -127,9 +136,9 @@ static void test_agrees(void)
  * Two edge-triggered readers that each read @asked bytes, their share or more,
  * at each edge, and then stop; if @sees_eagain they read on until there is nothing.
  */
-static bool try_each_turn(size_t asked, bool sees_eagain)
+static bool try_each_refill(size_t asked, bool sees_eagain)
 {
-	const int turns = 5;
+	const int refills = 5;
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	int epoll = epoll_create1(0), fds[2], seen[2] = { };
 	char bytes[2 * RATE];
@@ -142,7 +151,7 @@ static bool try_each_turn(size_t asked, bool sees_eagain)
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event))
 			bail_out("a client can be added to an epoll");
 	}
-	while ((seen[0] < turns || seen[1] < turns) && seen[0] + seen[1] < 4 * turns) {
+	while ((seen[0] < refills || seen[1] < refills) && seen[0] + seen[1] < 4 * refills) {
 		if (epoll_wait(epoll, &event, 1, LATE_MS) != 1 ||
 		    read(fds[event.data.u32], bytes, asked) <= 0)
 			break;
@@ -153,18 +162,18 @@ static bool try_each_turn(size_t asked, bool sees_eagain)
 	for (int i = 0; i < 2; i++)
 		close(fds[i]);
 	close(epoll);
-	diag("%d and %d turns", seen[0], seen[1]);
-	return seen[0] >= turns && seen[1] >= turns;
+	diag("%d and %d edges", seen[0], seen[1]);
+	return seen[0] >= refills && seen[1] >= refills;
 }
 
 /* Who fetches its share too late may find it gone, or twice as much. */
-static void test_each_turn(size_t asked, bool sees_eagain, const char *name)
+static void test_each_refill(size_t asked, bool sees_eagain, const char *name)
 {
 	bool seen = false;
 
 	for (int i = 0; i < TRIES && !seen; i++)
-		seen = try_each_turn(asked, sees_eagain);
-	ok(seen, "each turn is an edge to readers that %s", name);
+		seen = try_each_refill(asked, sees_eagain);
+	ok(seen, "each refill is an edge to readers that %s", name);
 }
 
 /* Its own quota is what makes the read short; then total/ is in the way. */
@@ -182,26 +191,34 @@ static void test_own_then_total(void)
 	is_ret(rngq_edges(epoll, 300), 0, "its own refill is no edge while total/ is empty");
 	rngq_set(PERIOD_MS, "total/period_ms");
 	is_ret(rngq_edges(epoll, LATE_MS), 1, "that of total/ is one");
-	is_ret(read(one, (char [RATE]) { }, RATE), RATE / 2, "there is something to read");
+	is_between(read(one, (char [RATE]) { }, RATE), RATE * 40 / 100, RATE / 2,
+		   "there is something to read");
 	close(epoll);
 	close(one);
 	close(other);
 }
 
-/* The one that takes a client's turn is not the one that waits on the epoll. */
+/* The one that takes a client's bytes is not the one that waits on the epoll. */
 static void test_taken_elsewhere(void)
 {
-	int fd, other, epoll;
+	int fd, other, epoll, edges = 0, empty = 0;
+	u64 got = 0;
 
 	crowd_set_total(RATE, SHORT_MS, 0);
 	fd = rngq_open_unlimited(O_NONBLOCK);
 	other = dup(fd);
 	epoll = rngq_edge_on(fd, 0);
-	for (int i = 0; i < 4; i++) {
-		is_ret(rngq_edges(epoll, LATE_MS), 1, "a turn is an edge");
-		is_ret(rngq_take(other, RATE), RATE,
-		       "though it was taken through another descriptor");
+	/* A refill may come in two parts. */
+	while (got < 5 * RATE && rngq_edges(epoll, LATE_MS) == 1) {
+		ssize_t count = rngq_take(other, RATE);
+
+		edges++;
+		empty += count <= 0;
+		got += count > 0 ? count : 0;
 	}
+	diag("%llu bytes at %d edges", got, edges);
+	ok(got >= 5 * RATE && !empty && edges <= 10,
+	   "each refill is an edge, though it is taken through another descriptor");
 	close(epoll);
 	close(other);
 	close(fd);
@@ -217,7 +234,7 @@ static void *read_slowly(void *argument)
 {
 	struct slow_read *reading = argument;
 
-	/* The beginning of the first piece fits before the slow page. */
+	/* Its beginning fits before the slow page. */
 	reading->result = read(reading->fd, reading->slow.page - 256,
 			       256 + 2 * SLOW_PAGE_SIZE);
 	if (reading->result < 0)
@@ -226,9 +243,8 @@ static void *read_slowly(void *argument)
 }
 
 /*
- * A read is stopped in its first piece, for which it has taken 4096 bytes, and
- * meanwhile something happens. It is short in the end; so its edge-triggered
- * reader will wait for the edge.
+ * A read has delivered 256 bytes, and waits for a page; meanwhile something happens.
+ * It is short in the end; so its edge-triggered reader will wait for the edge.
  */
 static ssize_t read_while(int fd, void (*meanwhile)(int fd, int other), int other)
 {
@@ -236,6 +252,8 @@ static ssize_t read_while(int fd, void (*meanwhile)(int fd, int other), int othe
 	pthread_t thread;
 
 	slow_page_map(&reading.slow);
+	/* That page is there. */
+	reading.slow.page[-1] = 0;
 	if (pthread_create(&thread, NULL, read_slowly, &reading))
 		bail_out("a thread can be started");
 	slow_page_wait_touched(&reading.slow);
@@ -249,7 +267,7 @@ static ssize_t read_while(int fd, void (*meanwhile)(int fd, int other), int othe
 static void other_drains(int fd, int other)
 {
 	(void)fd;
-	is_u64(rngq_drain(other), 6000 - 4096, "(another takes the rest meanwhile)");
+	is_u64(rngq_drain(other), 6000 - 256, "(another takes the rest meanwhile)");
 }
 
 /* No change of a quota, which might be an edge itself. */
@@ -282,7 +300,7 @@ static void test_short_read(void)
 	other = rngq_open_unlimited(O_NONBLOCK);
 	epoll = rngq_edge_on(fd, 0);
 	is_ret(rngq_edges(epoll, LATE_MS), 1, "(the edge of being added)");
-	is_ret(read_while(fd, other_drains, other), 4096,
+	is_ret(read_while(fd, other_drains, other), 256,
 	       "a read that finds total/ empty on its way is short");
 	is_ret(rngq_edges(epoll, 50), 0, "(there is nothing now)");
 	rngq_set(PERIOD_MS, "total/period_ms");
@@ -298,7 +316,7 @@ static void test_short_read(void)
 				 "its client");
 }
 
-/* Two readers of one client share its turn; both are woken. */
+/* Two readers of one client share what it has; both are woken. */
 static void test_two_readers(void)
 {
 	struct reader readers[2];
@@ -314,7 +332,7 @@ static void test_two_readers(void)
 		reader_join(&readers[i]);
 		is_ret(readers[i].result, 1, "reader %d of 2 of a client gets on", i + 1);
 	}
-	is_ret(rngq_take(fd, 4096), RATE - 2, "the rest of its share is there");
+	is_between(rngq_take(fd, 4096), MOST, RATE - 2, "the rest of its share is there");
 	close(fd);
 }
 
@@ -356,17 +374,17 @@ static void test_io_uring(void)
 
 	io_uring_prep_read(io_uring_get_sqe(&ring), fd, bytes, sizeof(bytes), -1);
 	io_uring_submit(&ring);
-	is_ret(completion(&ring, 50), -ETIME, "io_uring waits for its turn by itself");
+	is_ret(completion(&ring, 50), -ETIME, "io_uring waits for the refill by itself");
 	rngq_set(PERIOD_MS, "total/period_ms");
-	is_ret(completion(&ring, LATE_MS), RATE, "and gets what there is then");
+	is_between(completion(&ring, LATE_MS), MOST, RATE, "and gets what there is then");
 
 	/* As QEMU does: never see EAGAIN, poll again. */
 	rngq_set(SHORT_MS, "total/period_ms");
 	for (int i = 0; i < 3; i++) {
 		io_uring_prep_poll_add(io_uring_get_sqe(&ring), fd, POLLIN);
 		io_uring_submit(&ring);
-		is_ret(completion(&ring, LATE_MS), POLLIN, "io_uring's poll sees its turn");
-		if (read(fd, bytes, sizeof(bytes)) != RATE)
+		is_ret(completion(&ring, LATE_MS), POLLIN, "io_uring's poll sees the refill");
+		if (read(fd, bytes, sizeof(bytes)) <= 0)
 			break;
 	}
 	io_uring_queue_exit(&ring);
@@ -375,16 +393,20 @@ static void test_io_uring(void)
 
 static void test_splice(void)
 {
-	int fd, pipes[2];
+	int fd, pipes[2], calls = 0;
+	ssize_t got = 0, count;
 
 	crowd_set_total(RATE, SHORT_MS, 0);
 	fd = rngq_open_unlimited(0);
 	if (pipe(pipes))
 		bail_out("there is a pipe");
-	for (int i = 0; i < 3; i++) {
-		is_ret(splice(fd, NULL, pipes[1], NULL, 4096, 0), RATE,
-		       "splice() waits for its turn, and is as short as that");
-	}
+	do {
+		count = splice(fd, NULL, pipes[1], NULL, 4096, 0);
+		got += count;
+		calls++;
+	} while (count > 0 && count <= RATE && got < 3 * RATE);
+	ok(got >= 3 * RATE && got <= 4 * RATE && calls >= 3 && calls <= 6,
+	   "splice() waits for refills, and is as short as they are (%zd bytes in %d)", got, calls);
 	close(pipes[0]);
 	close(pipes[1]);
 	close(fd);
@@ -394,11 +416,11 @@ int main(void)
 {
 	rngq_keep_globals();
 	test_full_and_empty();
-	test_reserved();
+	test_held();
 	test_agrees();
-	test_each_turn(2 * RATE, false, "stop at a short read");
-	test_each_turn(RATE / 2, false, "stop at a read of just their share");
-	test_each_turn(RATE, true, "read until there is nothing");
+	test_each_refill(2 * RATE, false, "stop at a short read");
+	test_each_refill(RATE / 2, false, "stop at a read of just their share");
+	test_each_refill(RATE, true, "read until there is nothing");
 	test_own_then_total();
 	test_taken_elsewhere();
 	test_short_read();

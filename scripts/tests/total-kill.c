@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * "Nothing leaks": a turn, and what was reserved for it, go back at once when
- * the client is closed or its reader killed, be it in the middle of a round; and
- * those who are left get everything.
+ * Nothing leaks: a place in line, and what was granted there, go back when the client
+ * is closed or its reader killed, be it in the middle of a period; and those who are
+ * left get everything.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,17 +15,19 @@
 
 #define RATE		100
 /* Long enough for all to fetch their share on a busy machine. */
-#define PERIOD_MS	1000
+#define PERIOD_MS	600
 #define TRIES		3
 
-/* A client that has found nothing, and so has its turn; @first drains total/. */
-static int open_in_turn(bool first)
+/* Two clients that both had a half, and now wait for more of an empty total/. */
+static void open_waiting(int *one, int *other)
 {
-	int fd = rngq_open_unlimited(O_NONBLOCK);
-
-	if (rngq_drain(fd) && !first)
-		bail_out("total/ is empty when the others ask");
-	return fd;
+	crowd_set_total(RATE, HOUR_MS, 0);
+	*one = rngq_open_unlimited(O_NONBLOCK);
+	*other = rngq_open_unlimited(O_NONBLOCK);
+	if (rngq_take(*one, RATE / 2) != RATE / 2 || rngq_take(*other, RATE / 2) != RATE / 2)
+		bail_out("total/ is full at first");
+	rngq_drain(*one);
+	rngq_drain(*other);
 }
 
 /* All wait in their places; end the period that was not to end before. */
@@ -34,31 +36,26 @@ static void let_refill(void)
 	rngq_set(PERIOD_MS, "total/period_ms");
 }
 
-/* It had a turn, and no refill came yet. */
+/* It was in line, and no refill came yet. */
 static void test_close_while_waiting(void)
 {
 	int other, fd;
 
-	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_in_turn(true);
-	fd = open_in_turn(false);
+	open_waiting(&other, &fd);
 	close(fd);
 	let_refill();
-	ok(rngq_becomes_readable(other), "a client waits for its turn");
-	is_ret(rngq_take(other, 4096), RATE,
-	       "a client closed while it waited has no part of the refill");
+	ok(crowd_gets_all(other, RATE, PERIOD_MS),
+	   "a client closed while it waited has no part of what comes");
 	close(other);
 }
 
-/* The others have what was reserved for it before the reservation is over. */
-static bool try_close_while_reserved(void)
+/* The others have what was granted to it long before that would lapse. */
+static bool try_close_while_granted(void)
 {
 	u64 first, second, start_ms;
 	int other, fd;
 
-	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_in_turn(true);
-	fd = open_in_turn(false);
+	open_waiting(&other, &fd);
 	let_refill();
 	rngq_becomes_readable(other);
 	start_ms = rngq_now_ms();
@@ -68,38 +65,40 @@ static bool try_close_while_reserved(void)
 	second = rngq_drain(other);
 	close(other);
 	diag("%llu bytes, then %llu", first, second);
-	return first == RATE / 2 && second == RATE / 2 &&
-	       rngq_now_ms() - start_ms < 500;
+	return first <= RATE * 60 / 100 && first + second >= RATE * 90 / 100 &&
+	       rngq_now_ms() - start_ms < PERIOD_MS / 2;
 }
 
-static void test_close_while_reserved(void)
+static void test_close_while_granted(void)
 {
 	bool at_once = false;
 
 	for (int i = 0; i < TRIES && !at_once; i++)
-		at_once = try_close_while_reserved();
-	ok(at_once, "what was reserved for a client goes back when it is closed");
+		at_once = try_close_while_granted();
+	ok(at_once, "what was granted to a client goes back when it is closed");
 }
 
-/* All is reserved for one that doesn't fetch it, while another one sleeps. */
+/* All but a little is granted to one that doesn't fetch it, while another one sleeps. */
 static bool try_close_wakes(void)
 {
 	struct reader reader;
 	u64 closed_ns;
 	int other, fd;
 
-	crowd_set_total(RATE, HOUR_MS, 0);
-	fd = open_in_turn(true);
-	other = rngq_open_unlimited(0);
+	open_waiting(&other, &fd);
+	close(other);
 	let_refill();
 	rngq_becomes_readable(fd);
+	other = rngq_open_unlimited(0);
+	rngq_drain(other);
 	reader_start_asleep(&reader, other, 4096);
 	closed_ns = rngq_now_ns();
 	close(fd);
 	reader_join(&reader);
 	close(other);
-	/* Some of it could be had anyway when half of the period is over. */
-	return reader.result == RATE &&
+	diag("%zd bytes", reader.result);
+	/* In the end of the period it would have that anyway. */
+	return reader.result >= RATE * 90 / 100 &&
 	       reader.after_ns - closed_ns < PERIOD_MS / 4 * NSEC_PER_MSEC;
 }
 
@@ -119,21 +118,20 @@ static void test_close_under_reader(void)
 	int other, fd;
 	u64 id;
 
-	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_in_turn(true);
+	open_waiting(&other, &fd);
+	close(fd);
 	fd = rngq_open_unlimited(0);
 	id = rngq_id(fd);
 	reader_start_asleep(&reader, fd, 4096);
 	close(fd);
 	let_refill();
 	reader_join(&reader);
-	is_ret(reader.result, RATE / 2,
-	       "a read whose descriptor was closed still has its turn");
+	is_between(reader.result, RATE * 45 / 100, RATE * 55 / 100,
+		   "a read whose descriptor was closed still has its share");
 	is_ret(rngq_attr_write("1", "clients/%llu/rate_bytes", id), -ENOENT,
 	       "then the client is gone");
 	rngq_drain(other);
-	rngq_becomes_readable(other);
-	is_ret(rngq_take(other, 4096), RATE, "and the other gets all of the next refill");
+	ok(crowd_gets_all(other, RATE, PERIOD_MS), "and the other gets all that comes");
 	close(other);
 }
 
@@ -141,10 +139,10 @@ static void test_close_under_reader(void)
 static void test_killed(enum crowd_kind kind, const char *name)
 {
 	struct crowd *crowd;
-	int other;
+	int other, fd;
 
-	crowd_set_total(RATE, HOUR_MS, 0);
-	other = open_in_turn(true);
+	open_waiting(&other, &fd);
+	close(fd);
 	crowd = crowd_new(3, 0);
 	for (unsigned int i = 0; i < crowd->count; i++) {
 		crowd->members[i].kind = kind;
@@ -157,9 +155,8 @@ static void test_killed(enum crowd_kind kind, const char *name)
 	for (unsigned int i = 0; i < crowd->count; i++)
 		crowd_kill(&crowd->members[i]);
 	let_refill();
-	rngq_becomes_readable(other);
-	is_ret(rngq_take(other, 4096), RATE,
-	       "%s that were killed have no part of the next refill", name);
+	ok(crowd_gets_all(other, RATE, PERIOD_MS),
+	   "%s that were killed have no part of what comes", name);
 	crowd_free(crowd);
 	close(other);
 }
@@ -220,7 +217,7 @@ int main(void)
 
 	rngq_keep_globals();
 	test_close_while_waiting();
-	test_close_while_reserved();
+	test_close_while_granted();
 	test_close_wakes();
 	test_close_under_reader();
 	test_killed(CROWD_READ, "readers");

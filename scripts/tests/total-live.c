@@ -90,7 +90,7 @@ static void test_max_and_one_byte(void)
 	}
 	is_u64(excess, 0, "after each switch from max to a byte the promise holds");
 	is_u64(stuck, 0, "at each switch to max all go on");
-	ok(all_get_on(crowd), "and with a byte each has its turn in the end");
+	ok(all_get_on(crowd), "and with a byte each has one in the end");
 
 	/* Nobody waits for ever. */
 	crowd_set_total(1, HOUR_MS, 0);

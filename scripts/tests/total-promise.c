@@ -4,10 +4,18 @@
  * all kinds of readers, in which each member alone may have far more than its
  * share. And together they do get what total/ allows.
  */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "crowd.h"
 #include "rngq.h"
 
 #define LOG_SIZE	4096
+/* Of a walk: */
+#define CLIENTS		8
+#define STEPS		4000
 
 struct attack {
 	const char *name;
@@ -126,10 +134,66 @@ static void test_attack(const struct attack *attack)
 	ok(enough, "%s: they had nearly all of total's rate", attack->name);
 }
 
+/*
+ * Clients that read something, poll, or are opened again, whichever comes: some ask
+ * and don't take, some take late, some come new. One after the other, so that it is
+ * known when each had what.
+ */
+static void test_walk(unsigned int seed, u64 rate_bytes, u64 burst_bytes)
+{
+	const struct crowd_quota total = {
+		.rate_bytes = rate_bytes, .period_ms = 5, .burst_bytes = burst_bytes,
+	};
+	static struct crowd_read reads[STEPS];
+	struct pollfd clients[CLIENTS];
+	size_t count = 0;
+	u64 sum = 0;
+
+	srand(seed);
+	crowd_set_total(total.rate_bytes, total.period_ms, total.burst_bytes);
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = (struct pollfd){ rngq_open(O_NONBLOCK), POLLIN, 0 };
+	for (int step = 0; step < STEPS; step++) {
+		struct pollfd *client = &clients[rand() % CLIENTS];
+		u64 before_ns = rngq_now_ns();
+		ssize_t bytes = 0;
+
+		switch (rand() % 64) {
+		case 0 ... 23:
+			bytes = rngq_take(client->fd, 1 + rand() % (rand() % 3 ? 20 : 4096));
+			break;
+		case 24 ... 58:
+			poll(client, 1, rand() % 8 ? 0 : 1);
+			break;
+		case 59 ... 62:
+			rngq_sleep_ms(rand() % 4);
+			break;
+		default:
+			close(client->fd);
+			client->fd = rngq_open(O_NONBLOCK);
+		}
+		if (bytes <= 0)
+			continue;
+		sum += bytes;
+		reads[count++] = (struct crowd_read){ before_ns, rngq_now_ns(), bytes };
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		close(clients[i].fd);
+	diag("%llu bytes in %zu reads", sum, count);
+	is_u64(crowd_excess_of(reads, count, &total), 0,
+	       "walk %u, %llu bytes and a burst of %llu: never a byte more than promised", seed,
+	       rate_bytes, burst_bytes);
+}
+
 int main(void)
 {
 	rngq_keep_globals();
 	test_check();
+	rngq_set_default(RNGQ_MAX, 1000, 0, 0);
+	for (unsigned int i = 0; i < 4; i++)
+		test_walk(i, 100, i % 2 * 50);
+	test_walk(4, 3, 0);
+	rngq_set_default(1024, 1000, 0, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(attacks); i++)
 		test_attack(&attacks[i]);
 	return done_testing();

@@ -3,8 +3,8 @@
  * "Waiting clients take turns: who wants less than an equal share gets all it
  * wants, the others get equal shares of the rest, none starves." A client that
  * the machine lets sleep for half of a period loses a part of its share, rightly;
- * so the bounds are wide and each test has three tries. Without turns the quickest
- * would get everything. (turns_test.c and the benchmark look at it closely.)
+ * so the bounds are wide and each test has three tries. Without shares the quickest
+ * would get everything. (The benchmark looks at it closely.)
  */
 #include "crowd.h"
 #include "rngq.h"
@@ -17,7 +17,7 @@ static const struct crowd_quota unlimited = {
 	.rate_bytes = RNGQ_MAX, .period_ms = 1000,
 };
 
-/* Let the crowd run, and measure when all have had their first turn. */
+/* Let the crowd run, and measure when all have had their first share. */
 static void run(struct crowd *crowd, u64 total_bytes)
 {
 	crowd_set_total(total_bytes, PERIOD_MS, 0);
