@@ -250,10 +250,10 @@ static void crowds_share_like_the_model(struct kunit *test)
 		/* These keep a 32nd of it from the others until closing. */
 		join(s, rnd(walk, 30), (struct habit){ RNGQ_WAIT, 0, 1 + rnd(walk, 1000) });
 		share = model_share(s, rate);
-		run_and_count(s, 20);
+		run_and_count(s, 40);
 		for (i = 0; i < s->nr_clients && s->client[i].habit.want == MOST; i++) {
-			KUNIT_EXPECT_GE(test, s->client[i].count.had, 20 * share * 9 / 10);
-			KUNIT_EXPECT_LE(test, s->client[i].count.had, 20 * share * 11 / 10);
+			KUNIT_EXPECT_GE(test, s->client[i].count.had, 40 * share * 17 / 20);
+			KUNIT_EXPECT_LE(test, s->client[i].count.had, 40 * share * 23 / 20);
 		}
 		kunit_kfree(test, s);
 	}
