@@ -259,12 +259,10 @@ static void crowds_share_like_the_model(struct kunit *test)
 	}
 }
 
-static struct kunit_case random_cases[] = {
+static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(any_crowd), KUNIT_CASE(crowds_share_like_the_model), {}
 };
 
-static struct kunit_suite random_suite = {
-	.name = "rngquota_shares_random", .test_cases = random_cases,
-};
+static struct kunit_suite walks = { .name = "rngquota_shares_random", .test_cases = walk_cases };
 
-kunit_test_suite(random_suite);
+kunit_test_suite(walks);

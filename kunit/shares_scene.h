@@ -4,6 +4,7 @@
 #define RNGQUOTA_SHARES_SCENE_H
 
 #include <kunit/test.h>
+#include <linux/sched.h>
 #include <linux/time64.h>
 
 #include "../driver/shares.h"
@@ -60,7 +61,6 @@ static inline struct scene *new_scene(struct kunit *test, u64 rate, u64 period_m
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	/* As on a stack: whatever is not set is garbage. */
 	memset(&s->shares, 0x5a, sizeof(s->shares));
-	memset(&s->draw, 0x5a, sizeof(s->draw));
 	s->now_ns = BEGIN;
 	rngq_shares_init(&s->shares, &quota);
 	for (i = 0; i < MOST_CLIENTS; i++)
@@ -167,6 +167,7 @@ static inline void run(struct scene *s, int ms)
 		for (i = 0; i < s->nr_clients; i++)
 			come(s, i);
 		deal_if_due(s);
+		cond_resched();
 	}
 }
 

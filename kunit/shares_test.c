@@ -517,10 +517,11 @@ static void newcomers_have_their_share_soon(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(greedy); i++) {
-		struct scene *s = new_crowd(test, 1000, 10, 2000,
-					    (struct habit){ RNGQ_WAIT, 0, 3 });
+		struct scene *s = new_scene(test, 1000, 1000, 0);
 
-		run(s, 450);
+		join(s, 10, greedy[0]);
+		join(s, 2000, (struct habit){ RNGQ_WAIT, 0, 3 });
+		run(s, 4500);
 		join(s, 1, greedy[i]);
 		run(s, 2400);
 		s->client[2010].count.had = 0;
