@@ -5,21 +5,29 @@
  */
 #include "shares.h"
 
+#include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/time64.h>
 
-/* Closing comes a 64th of the period before its end; in short ones as long ... */
+/* Closing comes this part of the period before its end, ... */
 #define CLOSING_PART		64
-/* ... before it as it may take to wake somebody. */
-#define CLOSING_MIN_NS		NSEC_PER_MSEC
-/* What newcomers may leave unfetched; for how many rounds they are in doubt then. */
-#define NEWCOMERS_PART		32
-#define DOUBT_ROUNDS		8
-/* How soon to deal again in an epoch. */
-#define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
-/* How many are woken by a deal, and how soon the next one comes if there are more. */
+/* ... but not later than this: it takes a while to wake somebody. */
+#define CLOSING_MIN_NS		(2 * NSEC_PER_MSEC)
+/* There is no time to wake more than so many then, if they want it all. */
+#define WOKEN_AT_CLOSING	64
+/* The largest part of the bucket that is set aside for newcomers; if they are ... */
+#define NEWCOMERS_PART		2
+/* ... in doubt it is this one, and each may have an eighth of that. */
+#define DOUBT_PART		32
+#define DOUBT_SHARES		8
+/* A turn in virtual time; and the most that a grant counts, so that none overflows. */
+#define TURN_VTIME		BIT_ULL(20)
+#define MOST_VTIME		(64 * TURN_VTIME)
+/* How many clients a deal wakes, and how soon the next one comes if there are more. */
 #define WOKEN_PER_DEAL		32
 #define PAUSE_NS		NSEC_PER_MSEC
+/* How soon to deal again in an epoch. */
+#define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
 
 static u64 less(u64 bytes, u64 minus_bytes)
 {
@@ -29,11 +37,6 @@ static u64 less(u64 bytes, u64 minus_bytes)
 static bool is_limited(const struct rngq_shares *shares)
 {
 	return shares->bucket.rate_bytes != RNGQ_MAX;
-}
-
-static bool is_in_line(const struct rngq_member *member)
-{
-	return member->is_waiting && !member->is_apart;
 }
 
 static u64 granted_bytes(const struct rngq_shares *shares,
@@ -53,45 +56,74 @@ static u64 spare_bytes(const struct rngq_shares *shares)
 		    shares->expected_bytes + shares->newcomer_bytes);
 }
 
-/*
- * What to set aside for it in the next round. Nothing if it waits for a whole
- * share: then it will be granted what it can have.
- */
-static u64 expectation(const struct rngq_shares *shares,
-		       const struct rngq_member *member)
+static bool is_wanted(const struct rngq_shares *shares)
 {
-	if (is_in_line(member) && member->want_bytes >= shares->share_bytes)
-		return 0;
-	return min(member->taken_bytes, shares->share_bytes);
+	return shares->nr_waiting || shares->nr_newcomers;
 }
 
 /* Add what it stands for to all sums; with @sign -1 take it out, to change it. */
-static __always_inline void account(struct rngq_shares *shares,
-				    const struct rngq_member *member, s64 sign)
+static void account(struct rngq_shares *shares,
+		    const struct rngq_member *member, s64 sign)
 {
-	shares->absent_bytes += sign * expectation(shares, member);
-	shares->nr_takers += sign * !!member->taken_bytes;
-	if (is_in_line(member)) {
+	u64 expected_bytes = min(member->taken_bytes, shares->share_bytes);
+
+	if (member->is_in_line) {
 		shares->nr_waiting += sign;
 		shares->want_bytes += sign * member->want_bytes;
-		shares->nr_idle += sign * !member->taken_bytes;
+		/* Who waits for a whole share, will be granted what it can have. */
+		if (member->want_bytes >= shares->share_bytes)
+			expected_bytes = 0;
 	}
+	shares->absent_bytes += sign * expected_bytes;
+	shares->nr_members += sign * (member->taken_bytes || member->is_in_line);
 }
 
-static void set_waiting(struct rngq_shares *shares, struct rngq_member *member,
-			bool is_waiting)
+/* What bytes count in virtual time. */
+static u64 turns(const struct rngq_shares *shares, u64 bytes)
 {
+	return min(bytes * TURN_VTIME / shares->turn_bytes, MOST_VTIME);
+}
+
+/*
+ * Who was away is owed nothing for that. Who came short is still owed it, up to a
+ * turn.
+ */
+static void join_line(struct rngq_shares *shares, struct rngq_member *member)
+{
+	struct rb_node **link = &shares->line.rb_root.rb_node, *parent = NULL;
+	bool is_first = true;
+
+	member->vtime = max(member->vtime,
+			    less(shares->vtime, member->is_short * TURN_VTIME));
+	while (*link) {
+		parent = *link;
+		if (member->vtime <
+		    rb_entry(parent, struct rngq_member, node)->vtime) {
+			link = &parent->rb_left;
+		} else {
+			link = &parent->rb_right;
+			is_first = false;
+		}
+	}
+	rb_link_node(&member->node, parent, link);
+	rb_insert_color_cached(&member->node, &shares->line, is_first);
 	account(shares, member, -1);
-	member->is_waiting = is_waiting;
+	member->is_in_line = true;
 	account(shares, member, 1);
 }
 
-static __always_inline void set_taken(struct rngq_shares *shares,
-				      struct rngq_member *member, u64 bytes)
+static void stop_waiting(struct rngq_shares *shares, struct rngq_member *member)
 {
-	account(shares, member, -1);
-	member->taken_bytes = bytes;
-	account(shares, member, 1);
+	if (member->is_apart) {
+		list_del_init(&member->waiter.node);
+		member->is_apart = false;
+		shares->nr_newcomers--;
+	} else if (member->is_in_line) {
+		rb_erase_cached(&member->node, &shares->line);
+		account(shares, member, -1);
+		member->is_in_line = false;
+		account(shares, member, 1);
+	}
 }
 
 /* Of rounds that are over nothing counts any more. */
@@ -104,18 +136,17 @@ static void catch_up(const struct rngq_shares *shares,
 	if (member->taken_bytes)
 		member->before_bytes = member->taken_bytes;
 	member->taken_bytes = 0;
-	member->has_waited = member->is_waiting;
 }
 
-static void begin_epoch(struct rngq_shares *shares, u64 bytes)
+static void begin_epoch(struct rngq_shares *shares)
 {
-	u64 waiters = max(shares->nr_waiting, 1ULL);
-
 	shares->epoch++;
 	shares->granted_bytes = 0;
 	shares->is_short = false;
+	shares->next_deal_ns = 0;
 	/* Rounded up: for whom too little is left, is first the next time. */
-	shares->quantum_bytes = (bytes + waiters - 1) / waiters;
+	shares->quantum_bytes = DIV_ROUND_UP(spare_bytes(shares),
+					     max(shares->nr_waiting, 1ULL));
 }
 
 /* To be called when the bucket's clock may have begun to run. */
@@ -126,65 +157,81 @@ static void set_times(struct rngq_shares *shares)
 
 	shares->end_ns = min(bucket->refill_ns,
 			     shares->now_ns + bucket->period_ns);
-	shares->closing_ns = bucket->refill_ns == RNGQ_NEVER ? RNGQ_NEVER :
-		bucket->refill_ns - min(margin_ns, bucket->period_ns / 4);
+	shares->next_ns = shares->end_ns - min(margin_ns, bucket->period_ns / 4);
 }
 
-/* An epoch has shown how much newcomers leave. */
+/* What was set aside for newcomers is not any more: did they leave it? */
 static void judge_newcomers(struct rngq_shares *shares)
 {
-	if (shares->lapsed_bytes > shares->bucket.level_bytes / NEWCOMERS_PART)
-		shares->doubt = DOUBT_ROUNDS;
-	shares->lapsed_bytes = 0;
+	if (shares->newcomer_part)
+		shares->in_doubt =
+			shares->newcomer_bytes > shares->newcomer_part / 2;
+	shares->newcomer_part = 0;
+	shares->newcomer_bytes = 0;
 }
 
-static void welcome_newcomers(struct rngq_shares *shares)
+static void welcome_newcomers(struct rngq_shares *shares, u64 members)
 {
-	u64 bytes = shares->bucket.level_bytes;
+	u64 bytes = shares->bucket.level_bytes, part = bytes / DOUBT_PART;
+	u64 newcomers = max_t(u64, shares->nr_newcomers, shares->was_refused);
 
-	if (shares->doubt && (!shares->was_asked || shares->was_drained))
-		shares->doubt--;
-	/* Of few bytes, one each third round: so soon who is new shall have its share. */
-	shares->newcomer_bytes = !shares->doubt || !shares->was_asked ? 0 :
-		min(bytes, max(bytes / NEWCOMERS_PART, shares->round % 3 ? 0 : 1ULL));
+	judge_newcomers(shares);
+	shares->in_doubt &= newcomers || shares->was_asked;
 	shares->was_asked = false;
-	shares->was_drained = false;
+	shares->was_refused = false;
+	shares->newcomer_share = shares->least_bytes;
+	if (!newcomers)
+		return;
+	/* Of few bytes one in each third round; of a single one, seldom. */
+	if (!part && !(shares->round % (bytes > 1 ? 3 : 16)))
+		part = min(bytes, 1ULL);
+	if (!shares->in_doubt)
+		part = max(part, min(DIV_ROUND_UP(bytes * newcomers,
+						  members + newcomers),
+				     max(bytes / NEWCOMERS_PART, 8ULL)));
+	shares->newcomer_part = part;
+	shares->newcomer_bytes = part;
+	shares->newcomer_share = max(shares->least_bytes, part /
+		(shares->in_doubt ? DOUBT_SHARES : newcomers));
 }
 
 static void begin_round(struct rngq_shares *shares)
 {
+	const struct rngq_bucket *bucket = &shares->bucket;
 	/* Was there a whole round in which nobody came? Then nobody is expected. */
-	bool idled = shares->now_ns >= shares->end_ns + shares->bucket.period_ns;
+	bool idled = shares->now_ns >= shares->end_ns + bucket->period_ns;
 	u64 waiters = shares->nr_waiting;
-	u64 members = max3(shares->nr_takers + shares->nr_idle, waiters, 1ULL);
-	u64 bytes, equal_bytes;
+	u64 members = max(shares->nr_members, 1ULL);
+	u64 bytes;
 
-	judge_newcomers(shares);
-	welcome_newcomers(shares);
-	bytes = shares->bucket.level_bytes - shares->newcomer_bytes;
-	equal_bytes = bytes / members;
-	shares->share_bytes = equal_bytes ? equal_bytes + 1 : 0;
+	/* A wake-up is worth what is refilled in a millisecond. */
+	shares->least_bytes = max(bucket->rate_bytes /
+				  (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
+	welcome_newcomers(shares, members);
+	bytes = bucket->level_bytes - shares->newcomer_bytes;
+	shares->share_bytes = max(bytes / members, 1ULL);
 	shares->expected_bytes = idled ? 0 :
 		min(shares->absent_bytes,
-		    bytes - min(shares->want_bytes,
-				equal_bytes ? waiters * equal_bytes : bytes));
-	begin_epoch(shares, bytes - shares->expected_bytes);
+		    bytes - min3(bytes, shares->want_bytes,
+				 waiters * shares->share_bytes));
+	begin_epoch(shares);
+	shares->turn_bytes = max(shares->quantum_bytes, 1ULL);
 
 	shares->round++;
-	shares->refills = shares->bucket.refills;
-	shares->nr_takers = 0;
+	shares->nr_members = waiters;
 	shares->absent_bytes = 0;
-	shares->nr_idle = waiters;
 	set_times(shares);
 }
 
 static void close_round(struct rngq_shares *shares)
 {
 	judge_newcomers(shares);
-	shares->closing_ns = RNGQ_NEVER;
+	shares->next_ns = shares->end_ns;
 	shares->expected_bytes = 0;
-	shares->newcomer_bytes = 0;
-	begin_epoch(shares, shares->bucket.level_bytes);
+	/* There is no time to wake many. */
+	shares->least_bytes = max(shares->least_bytes,
+				  shares->bucket.level_bytes / WOKEN_AT_CLOSING);
+	begin_epoch(shares);
 }
 
 /*
@@ -196,16 +243,17 @@ static __always_inline u64 due_bytes(struct rngq_shares *shares,
 				     u64 **sum)
 {
 	*sum = &shares->granted_bytes;
-	if (granted_bytes(shares, member) || is_in_line(member))
+	if (granted_bytes(shares, member) || member->is_in_line)
 		return granted_bytes(shares, member);
 	*sum = &shares->newcomer_bytes;
+	/* Who does not wait leaves half of it to those who do. */
 	if (!member->is_trusted)
-		return min3(shares->newcomer_bytes, free_bytes(shares),
-			    max(shares->share_bytes, 1ULL));
+		return min3(less(shares->newcomer_bytes, member->is_called ?
+				 0 : shares->newcomer_part / 2),
+			    free_bytes(shares), shares->newcomer_share);
 	*sum = &shares->expected_bytes;
-	/* The byte above an equal share is for those who have not waited. */
-	return min(less(shares->share_bytes,
-			member->taken_bytes + member->has_waited),
+	return min(less(min(shares->share_bytes, 2 * member->before_bytes),
+			member->taken_bytes),
 		   less(free_bytes(shares), shares->newcomer_bytes));
 }
 
@@ -213,9 +261,9 @@ static __always_inline u64 due_bytes(struct rngq_shares *shares,
  * What it may take besides @due of @sum: what is neither set aside nor wanted by
  * others who wait.
  */
-static u64 unwanted_bytes(const struct rngq_shares *shares,
-			  const struct rngq_member *member,
-			  u64 due, const u64 *sum)
+static __always_inline u64 unwanted_bytes(const struct rngq_shares *shares,
+					  const struct rngq_member *member,
+					  u64 due, const u64 *sum)
 {
 	u64 bytes = free_bytes(shares);
 	u64 not_for_it = shares->expected_bytes + shares->newcomer_bytes +
@@ -227,7 +275,7 @@ static u64 unwanted_bytes(const struct rngq_shares *shares,
 		bytes -= due;
 		not_for_it -= min(due, *sum);
 	}
-	if (is_in_line(member))
+	if (member->is_in_line)
 		not_for_it -= member->want_bytes;
 	return less(bytes, not_for_it);
 }
@@ -242,30 +290,24 @@ static u64 unwanted_bytes(const struct rngq_shares *shares,
 void rngq_shares_init(struct rngq_shares *shares,
 		      const struct rngq_quota *quota)
 {
-	*shares = (struct rngq_shares){ };
-	INIT_LIST_HEAD(&shares->line);
+	*shares = (struct rngq_shares){ .line = RB_ROOT_CACHED };
 	INIT_LIST_HEAD(&shares->newcomers);
 	rngq_bucket_init(&shares->bucket, quota, 0);
 	begin_round(shares);
 }
 
 /**
- * rngq_shares_refresh() - bring it up to date, before any other call
+ * __rngq_shares_refresh() - close the round, begin one, or both
  * @shares: the bucket and those who share it
- * @now_ns: the time
  *
- * Context: Any; the owner's lock is held, as for all that follow.
+ * Context: Any; the owner's lock is held. Only rngq_shares_refresh() calls this.
  */
-void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns)
+void __rngq_shares_refresh(struct rngq_shares *shares)
 {
-	/* Who comes from another CPU may have looked at the clock before. */
-	shares->now_ns = max(shares->now_ns, now_ns);
 	rngq_bucket_refill(&shares->bucket, shares->now_ns);
-	if (shares->refills != shares->bucket.refills ||
-	    (shares->bucket.refill_ns == RNGQ_NEVER &&
-	     shares->now_ns >= shares->end_ns))
+	if (shares->now_ns >= shares->end_ns)
 		begin_round(shares);
-	if (shares->now_ns >= shares->closing_ns)
+	if (shares->now_ns >= shares->next_ns)
 		close_round(shares);
 }
 
@@ -296,7 +338,6 @@ void rngq_shares_set_quota(struct rngq_shares *shares,
 u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
-	bool is_newcomer = !member->is_trusted && way != RNGQ_SLEEP;
 	u64 bytes, *sum;
 
 	if (!is_limited(shares))
@@ -306,26 +347,30 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	bytes += unwanted_bytes(shares, member, bytes, sum);
 	if (way == RNGQ_GO)
 		return bytes;
-	shares->was_asked |= is_newcomer && !granted_bytes(shares, member);
+	if (sum == &shares->newcomer_bytes) {
+		shares->was_asked = true;
+		shares->was_refused |= !bytes;
+	}
 	/* A newcomer that is told need not be called. */
-	if (member->is_waiting && member->is_apart && (bytes || !is_newcomer))
-		rngq_shares_withdraw(shares, member);
-	if (bytes || member->is_waiting)
+	if (bytes && member->is_apart)
+		stop_waiting(shares, member);
+	if (bytes || member->is_apart || member->is_in_line)
 		return bytes;
 
-	member->is_newcomer = is_newcomer;
-	member->is_apart = is_newcomer && shares->doubt;
-	member->has_waited = true;
 	member->epoch = shares->epoch;
 	member->granted_bytes = 0;
-	member->want_bytes = way == RNGQ_SLEEP || is_newcomer ? want_bytes :
-		min(want_bytes, 2 * (member->taken_bytes + member->before_bytes));
-	set_waiting(shares, member, true);
-	/* Who comes back from its grant has its place in line already. */
-	if (member->is_apart)
-		list_move_tail(&member->waiter.node, &shares->newcomers);
-	else if (list_empty(&member->waiter.node))
-		list_add_tail(&member->waiter.node, &shares->line);
+	if (member->is_trusted) {
+		member->want_bytes = way == RNGQ_SLEEP || member->is_short ?
+			want_bytes :
+			min(want_bytes,
+			    2 * (member->taken_bytes + member->before_bytes));
+		join_line(shares, member);
+	} else {
+		list_add_tail(&member->waiter.node, &shares->newcomers);
+		member->is_apart = true;
+		member->is_called = false;
+		shares->nr_newcomers++;
+	}
 	rngq_bucket_await(&shares->bucket);
 	return 0;
 }
@@ -343,11 +388,10 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		     u64 want_bytes, struct rngq_share_draw *draw)
 {
-	bool stood = shares->bucket.refill_ns == RNGQ_NEVER;
 	u64 bytes = want_bytes, due, *sum;
 
 	draw->bucket.level_bytes = 0;
-	draw->granted_bytes = 0;
+	draw->due_bytes = 0;
 	if (!is_limited(shares))
 		return want_bytes;
 	catch_up(shares, member);
@@ -358,24 +402,28 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	if (!bytes)
 		return 0;
 
-	due = min(due, bytes);
-	*sum = less(*sum, due);
-	if (sum == &shares->granted_bytes) {
-		member->granted_bytes -= due;
-		draw->granted_bytes = due;
-		draw->epoch = shares->epoch;
-		if (member->is_newcomer)
-			shares->lapsed_bytes = less(shares->lapsed_bytes, due);
-	} else if (sum == &shares->newcomer_bytes && due) {
-		shares->was_drained |= !shares->newcomer_bytes;
-	}
-	if (member->is_waiting)
-		rngq_shares_withdraw(shares, member);
-	set_taken(shares, member, member->taken_bytes + bytes);
+	draw->sum = sum;
+	due = min(bytes, due);
+	draw->due_bytes = min(due, *sum);
+	draw->epoch = shares->epoch;
+	*sum -= draw->due_bytes;
+	if (sum == &shares->granted_bytes)
+		member->granted_bytes -= draw->due_bytes;
+	else
+		member->vtime = max(member->vtime, shares->vtime) +
+			turns(shares, due);
+	if (member->is_in_line || member->is_apart)
+		stop_waiting(shares, member);
+	/* As account() does it, for who is not in line. */
+	shares->nr_members += !member->taken_bytes;
+	shares->absent_bytes += min(bytes, less(shares->share_bytes,
+						member->taken_bytes));
+	member->taken_bytes += bytes;
 	member->is_trusted = true;
+	member->is_short = bytes < want_bytes;
 	bytes = rngq_bucket_take(&shares->bucket, bytes, shares->now_ns,
 				 &draw->bucket);
-	if (stood)
+	if (shares->end_ns != shares->bucket.refill_ns)
 		set_times(shares);
 	return bytes;
 }
@@ -387,7 +435,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
  * @draw: where they came from
  * @bytes: how many
  *
- * What was granted is so again, and the rest is for all.
+ * What was granted or set aside is so again, and the rest is for all.
  *
  * Context: Any; the owner's lock is held.
  */
@@ -398,19 +446,23 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	u64 again_bytes;
 
 	catch_up(shares, member);
-	set_taken(shares, member, less(member->taken_bytes, bytes));
+	account(shares, member, -1);
+	member->taken_bytes = less(member->taken_bytes, bytes);
+	account(shares, member, 1);
 	if (bytes >= draw->bucket.level_bytes)
 		member->is_trusted = false;
 	rngq_bucket_give_back(&shares->bucket, &draw->bucket, bytes);
 
-	again_bytes = min3(bytes, draw->granted_bytes, spare_bytes(shares));
-	if (again_bytes && draw->epoch == shares->epoch && !member->is_waiting) {
-		member->granted_bytes += again_bytes;
-		shares->granted_bytes += again_bytes;
-		if (member->is_newcomer)
-			shares->lapsed_bytes += again_bytes;
+	again_bytes = min3(bytes, draw->due_bytes, spare_bytes(shares));
+	if (again_bytes && draw->epoch == shares->epoch) {
+		if (draw->sum != &shares->granted_bytes) {
+			*draw->sum += again_bytes;
+		} else if (!member->is_in_line) {
+			*draw->sum += again_bytes;
+			member->granted_bytes += again_bytes;
+		}
 	}
-	if (shares->nr_waiting || !list_empty(&shares->newcomers))
+	if (is_wanted(shares))
 		rngq_bucket_await(&shares->bucket);
 }
 
@@ -425,8 +477,7 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member)
 {
 	catch_up(shares, member);
-	list_del_init(&member->waiter.node);
-	set_waiting(shares, member, false);
+	stop_waiting(shares, member);
 	shares->granted_bytes -= granted_bytes(shares, member);
 	member->granted_bytes = 0;
 }
@@ -441,18 +492,21 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
 {
 	rngq_shares_withdraw(shares, member);
-	set_taken(shares, member, 0);
+	account(shares, member, -1);
+	member->taken_bytes = 0;
+	account(shares, member, 1);
 }
 
 /* Who is to be granted something or called; NULL: nobody. */
-static struct rngq_member *next_in_line(struct rngq_shares *shares)
+static struct rngq_member *next_waiter(struct rngq_shares *shares)
 {
 	bool is_max = !is_limited(shares);
 
 	if (shares->nr_waiting && (is_max || spare_bytes(shares)))
-		return list_first_entry(&shares->line, struct rngq_member,
-					waiter.node);
-	if (is_max || shares->newcomer_bytes || !shares->doubt)
+		return rb_entry(rb_first_cached(&shares->line),
+				struct rngq_member, node);
+	if (is_max || shares->newcomer_bytes ||
+	    (spare_bytes(shares) && !shares->is_short))
 		return list_first_entry_or_null(&shares->newcomers,
 						struct rngq_member, waiter.node);
 	return NULL;
@@ -460,94 +514,79 @@ static struct rngq_member *next_in_line(struct rngq_shares *shares)
 
 static void grant(struct rngq_shares *shares, struct rngq_member *member)
 {
-	const struct rngq_bucket *bucket = &shares->bucket;
-	/* A wake-up is worth what is refilled in a millisecond, if that is wanted. */
-	u64 least_bytes = max(bucket->rate_bytes /
-			      (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
 	u64 spare = spare_bytes(shares);
 	u64 bytes = member->epoch == shares->epoch ?
 		spare / shares->nr_waiting : shares->quantum_bytes;
 
-	bytes = min(max(bytes, least_bytes), member->want_bytes);
-	/* For whom too little is left, keeps its place. */
-	if (bytes <= spare)
-		list_move_tail(&member->waiter.node, &shares->line);
-	bytes = min(bytes, spare);
+	bytes = min3(max(bytes, shares->least_bytes), member->want_bytes, spare);
 	shares->is_short |= bytes < member->want_bytes;
-	catch_up(shares, member);
-	set_waiting(shares, member, false);
-	member->epoch = shares->epoch;
-	member->granted_bytes = bytes;
-	member->is_trusted = false;
 	shares->granted_bytes += bytes;
-	if (member->is_newcomer)
-		shares->lapsed_bytes += bytes;
+	shares->vtime = max(shares->vtime, member->vtime);
+	member->vtime += turns(shares, bytes);
+	member->granted_bytes = bytes;
+	member->epoch = shares->epoch;
+	member->is_trusted = false;
+	member->is_called = false;
 }
 
 /**
  * rngq_shares_grant() - grant something to who is next in line
  * @shares: the bucket and those who share it
  *
- * Called again until it returns NULL, this makes a deal. Newcomers that wait apart are
- * called when there is something for them.
+ * Called again until it returns NULL, this makes a deal. Newcomers are called when
+ * there is something for them.
  *
  * Context: Any; the owner's lock is held.
  * Return: Who is to be woken, and does not wait any more; NULL: nobody.
  */
 struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 {
-	struct rngq_member *next = next_in_line(shares);
-	bool is_apart = next && next->is_waiting && next->is_apart;
-	/* Who is back early is for the next deal, if others are on their way. */
-	bool is_early = next && !is_apart && next->epoch == shares->epoch &&
-		shares->dealt_epoch != shares->epoch && shares->granted_bytes;
-	/* Newcomers are called as long as they find something. */
-	bool is_vain = is_apart && shares->doubt && is_limited(shares) &&
-		shares->nr_called * max(shares->share_bytes, 1ULL) >=
-		shares->newcomer_bytes;
+	struct rngq_member *next = next_waiter(shares);
+	bool is_over = !next;
 
-	if (!next || is_early || is_vain || shares->nr_woken == WOKEN_PER_DEAL) {
+	if (next && is_limited(shares)) {
+		/* Who is back early is for the next deal, if others are on their way. */
+		if (next->is_in_line)
+			is_over = next->epoch == shares->epoch &&
+				!shares->next_deal_ns && shares->granted_bytes;
+		/* Newcomers are called as long as they find something. */
+		else
+			is_over = shares->nr_called * shares->newcomer_share >=
+				shares->newcomer_bytes + spare_bytes(shares);
+	}
+	if (is_over || shares->nr_woken == WOKEN_PER_DEAL) {
 		shares->next_deal_ns = shares->now_ns +
-			(shares->nr_woken == WOKEN_PER_DEAL ? PAUSE_NS : DEAL_DISTANCE_NS);
-		shares->dealt_epoch = shares->epoch;
+			(is_over ? DEAL_DISTANCE_NS : PAUSE_NS);
 		shares->nr_woken = 0;
 		shares->nr_called = 0;
 		return NULL;
 	}
 	shares->nr_woken++;
-	shares->nr_called += is_apart;
-	if (is_limited(shares) && is_in_line(next) &&
-	    !(next->is_newcomer && shares->doubt)) {
-		grant(shares, next);
-		return next;
-	}
-	/*
-	 * It is called, and will ask again. Or it has not come back from its grant,
-	 * and loses its place in line.
-	 */
 	catch_up(shares, next);
-	list_del_init(&next->waiter.node);
-	set_waiting(shares, next, false);
+	if (next->is_apart) {
+		next->is_called = true;
+		shares->nr_called++;
+	} else if (is_limited(shares)) {
+		grant(shares, next);
+	}
+	stop_waiting(shares, next);
 	return next;
 }
 
 /**
- * __rngq_shares_next_ns() - rngq_shares_next_ns() if somebody waits
+ * rngq_shares_next_ns() - when to deal next
  * @shares: the bucket and those who share it
  *
  * What comes free in the midst of an epoch waits for some milliseconds: clients
  * can bring that about again and again.
  *
  * Context: Any; the owner's lock is held.
- * Return: The time, which may be past.
+ * Return: The time, which may be past; RNGQ_NEVER if nobody waits.
  */
-u64 __rngq_shares_next_ns(struct rngq_shares *shares)
+u64 rngq_shares_next_ns(struct rngq_shares *shares)
 {
-	u64 next_ns = min(shares->closing_ns, shares->end_ns);
-
-	if (!next_in_line(shares))
-		return next_ns;
-	if (shares->dealt_epoch != shares->epoch)
-		return 0;
-	return min(next_ns, shares->next_deal_ns);
+	if (!is_wanted(shares))
+		return RNGQ_NEVER;
+	return next_waiter(shares) ?
+		min(shares->next_ns, shares->next_deal_ns) : shares->next_ns;
 }

@@ -32,11 +32,14 @@ static DECLARE_WORK(deal_work, deal);
 /* Let the next deal come when it is due. To be called after each change. */
 static void schedule_deal(void)
 {
-	u64 next_ns = rngq_shares_next_ns(&total);
+	u64 next_ns;
 
-	/* The work does this in the end, too. */
-	if (next_ns == RNGQ_NEVER || is_dealing || work_pending(&deal_work))
+	if (!total.nr_waiting && !total.nr_newcomers)
 		return;
+	/* The work does this in the end, too. */
+	if (is_dealing || work_pending(&deal_work))
+		return;
+	next_ns = rngq_shares_next_ns(&total);
 	if (next_ns <= total.now_ns)
 		queue_work(deal_queue, &deal_work);
 	else if (!hrtimer_is_queued(&deal_timer) ||

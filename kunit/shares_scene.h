@@ -23,6 +23,7 @@ struct habit {
 	u64 want;		/* bytes, at each beat; 0: it only asks */
 	u64 every_ms;		/* its beat; 0: it only comes when it is woken */
 	bool reopens;		/* it closes at each beat, and opens again */
+	bool fails;		/* it gives all back, and a signal comes at each beat */
 };
 
 static const struct habit greedy[] = {
@@ -35,7 +36,7 @@ struct client {
 	u64 beat_ns;		/* the next one */
 	u64 left;		/* of what it wants, in bytes */
 	bool is_woken;
-	struct { u64 wanted, had, waited_ms; } count;
+	u64 had;
 };
 
 struct scene {
@@ -84,6 +85,11 @@ static inline u64 take(struct scene *s, int i, u64 want)
 	return rngq_shares_take(now(s), &s->client[i].member, want, &s->draw);
 }
 
+static inline void give_back(struct scene *s, int i, u64 bytes)
+{
+	rngq_shares_give_back(now(s), &s->client[i].member, &s->draw, bytes);
+}
+
 static inline void set_quota(struct scene *s, u64 rate, u64 period_ms, u64 burst)
 {
 	const struct rngq_quota quota = { rate, period_ms, burst };
@@ -95,6 +101,11 @@ static inline u64 granted(const struct scene *s, int i)
 {
 	return s->client[i].member.epoch == s->shares.epoch ?
 		s->client[i].member.granted_bytes : 0;
+}
+
+static inline bool is_waiting(const struct scene *s, int i)
+{
+	return s->client[i].member.is_in_line || s->client[i].member.is_apart;
 }
 
 /* Deal. Return how many are woken. */
@@ -135,22 +146,26 @@ static inline void come(struct scene *s, int i)
 	bool is_beat = s->now_ns >= client->beat_ns;
 	u64 bytes;
 
-	client->count.waited_ms += client->left > 0;
 	/* Who doesn't sleep in read() tries once at each beat. */
 	if (!is_beat && (!client->is_woken || (habit->way != RNGQ_SLEEP && habit->every_ms)))
 		return;
 	if (is_beat) {
 		client->beat_ns += habit->every_ms * MS;
 		client->left += habit->want;
-		client->count.wanted += habit->want;
 		if (habit->reopens) {
 			rngq_shares_leave(now(s), &client->member);
 			open_client(s, i);
 		}
+		if (habit->fails)
+			rngq_shares_withdraw(now(s), &client->member);
 	}
 	while (client->left && (bytes = take(s, i, client->left))) {
+		if (habit->fails) {
+			give_back(s, i, bytes);
+			break;
+		}
 		client->left -= bytes;
-		client->count.had += bytes;
+		client->had += bytes;
 	}
 	if (client->left || !habit->want)
 		ask(s, i, client->left ? client->left : MOST, habit->way);
@@ -178,7 +193,7 @@ static inline void run_and_count(struct scene *s, int seconds)
 
 	run(s, 11000);
 	for (i = 0; i < s->nr_clients; i++)
-		memset(&s->client[i].count, 0, sizeof(s->client[i].count));
+		s->client[i].had = 0;
 	run(s, seconds * 1000);
 }
 

@@ -244,8 +244,8 @@ int main(void)
 	rngq_set_default(RNGQ_MAX, 1000, 0, 0);
 	test_events_0();
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
-		askers_test(&ways[i], RATE, PERIOD_MS, 90);
+		askers_test(&ways[i], RATE, PERIOD_MS, 95);
 	rngq_set_default(24, HOUR_MS, 0, 0);
-	askers_test(&used_up, RATE, PERIOD_MS, 90);
+	askers_test(&used_up, RATE, PERIOD_MS, 95);
 	return done_testing();
 }
