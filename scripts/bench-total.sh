@@ -10,6 +10,7 @@
 . "$(dirname "$0")/bench/vm.sh"
 
 build_benchmark total
+build_helper sections
 say "16 384 clients share total/; this takes about three minutes"
 run_vm "$top" total '' 600 "${counting_instructions[@]}" -m 2G >&2
 awk -f "$top/scripts/bench/table.awk" \

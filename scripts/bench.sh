@@ -15,7 +15,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-all=(cost where clients delivery qemu boot periods fairness)
+all=(cost where clients total delivery qemu boot periods fairness)
 [ $# -gt 0 ] && parts=("$@") || parts=("${all[@]}")
 
 work=$(mktemp -d)

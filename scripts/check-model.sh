@@ -73,7 +73,7 @@ is_clean() {
 	grep -q 'errors: 0$' "$1/pan.log" &&
 		grep -q 'elapsed time' "$1/pan.log" &&
 		! grep -qE 'pan: failed|not completed|search depth too small|memory' \
-			<(grep -v 'Megabytes\|memory us' "$1/pan.log")
+			<(grep -v 'Megabytes\|memory us\|memory lost' "$1/pan.log")
 }
 
 # search NAME FLAGS THREADS: who calls the driver. Total rate and own files (the
@@ -206,13 +206,13 @@ unreached_steps() {
 # and the greatest difference can be told. Of the first file there are FILE_USERS.
 # Who comes at any time (total.pml) does so in one of the first WAITS periods.
 search turns "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
-	-DIDEAL_PERIODS=6 -DUNFAIR_BYTES=2" \
+	-DIDEAL_MS=192 -DUNFAIR_BYTES=2" \
 	"reader(0, 4); reader(1, 2); reader(2, 1)"
 search shares "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0
-	-DIDEAL_PERIODS=2 -DUNFAIR_BYTES=2" \
+	-DIDEAL_MS=64 -DUNFAIR_BYTES=2" \
 	"reader(0, 3); reader(1, 2); reader(2, 1)"
 search quanta "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=3 -DEARLY=0
-	-DIDEAL_PERIODS=3 -DUNFAIR_BYTES=3" \
+	-DIDEAL_MS=96 -DUNFAIR_BYTES=3" \
 	"reader(0, 5); reader(1, 5)"
 search late "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=2" \
 	"reader(0, 1); reader(1, 2)"
@@ -222,6 +222,8 @@ search own-max "-DFILES=1 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=0 -DEARLY=1
 	-DFILE_USERS=2" "reader(0, 2); poller(0, 2)"
 search faulty "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"faulty(0, 2, 1); reader(1, 1)"
+search faulty-again "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
+	"faulty(0, 2, 1); reader(1, 2)"
 search faulty-poller "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
 	"faulty_poller(0); reader(1, 2)"
 search mortal "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
@@ -230,6 +232,8 @@ search poll "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=1" \
 	"poller(0, 2); reader(1, 1)"
 search edge "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"edger(0, 2, 9); reader(1, 1)"
+search edge-faulty "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0" \
+	"edger(0, 3, 9); faulty(1, 1, 1)"
 search edge-own "-DFILES=2 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=2 -DEARLY=1" \
 	"edger(0, 2, 1); reader(1, 1)"
 search edge-alone "-DFILES=1 -DOWN_FILES=1 -DTOTAL_RATE_BYTES=0 -DEARLY=1" \
@@ -244,12 +248,24 @@ search shared "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=1
 	-DFILE_USERS=2" "reader(0, 2); reader(0, 2)"
 search lapse "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0" \
 	"idler(0, 2); reader(1, 3)"
+search lapse-trusted "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0" \
+	"lapser(0, 3); reader(1, 5)"
 search doubt "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0 -DWAITS=3" \
-	"idler(0, 2); idle_reader(1, 5)"
+	"idler(0, 2); idle_reader(1, 4)"
 search asker "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0 -DWAITS=3" \
 	"asker(0, 3); reader(1, 3)"
 search root "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
 	"poller(0, 1); reader(1, 1); root(0, 1)"
+search crowd "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=70 -DEARLY=0" \
+	"faulty(0, 200, 0); faulty(1, 160, 0)"
+search asker-many "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=70 -DEARLY=0
+	-DWAITS=3" "asker(0, 3); faulty(1, 250, 0)"
+search expected "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=6 -DEARLY=0" \
+	"faulty(0, 18, 0); idle_reader(1, 4)"
+search polls "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=3 -DEARLY=0" \
+	"poller(0, 4); idle_reader(1, 4)"
+search shared-faulty "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
+	-DFILE_USERS=2" "faulty(0, 1, 1); reader(0, 2)"
 search limit "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=0 -DEARLY=0" \
 	"reader(0, 1); reader(1, 1); root(1, 2)"
 
@@ -271,8 +287,8 @@ bug unlocked-too-early total.c '/^void rngq_total_set_quota/,/^}/{
 bug limit-gone-unseen total.c '/^void rngq_total_set_quota/,/^}/s/schedule_deal();//' root
 bug no-reference waiter.h 's/kobject_[gp][eu]t(\(.*\));/(void)\1;/' close
 bug not-left-on-close client.c '/^void rngq_client_stop/,/^}/s/rngq_shares_leave(\(.*\), .*);/\1;/' close
-bug on-the-list-on-close shares.c '/^void rngq_shares_withdraw/,/^}/s/list_del_init.*;//' close
-bug share-kept-on-close shares.c '/^void rngq_shares_leave/,/^}/s/set_taken.*;//' close
+bug in-line-on-close shares.c '/^void rngq_shares_withdraw/,/^}/s/stop_waiting.*;//' close
+bug share-kept-on-close shares.c '/^void rngq_shares_leave/,/^}/s/account(.*, -1);//' close
 bug timer-not-cancelled client.c '/^void rngq_client_stop/,/^}/s/hrtimer_cancel.*;//' watch
 bug place-kept-on-signal client.c '/^ssize_t rngq_client_await/,/^}/{
 	s/rngq_shares_withdraw(/(void)(/
@@ -285,21 +301,61 @@ bug poll-in-vain client.c 's/^\tif (!(poll_requested_events.*/\tif (0)/' bystand
 bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-alone
 bug short-way-past-total client.c '/^static .*u64 take(/,/^}/s/rngq_total_is_limited()/0/' turns
 bug edge-not-armed client.c '/^static void await_edge/,/^}/s/has_waiters(client)/0/' edge-own
-bug short-read-says-nothing device.c 's/^\t\trngq_client_recheck(.*);/\t\t(void)0;/' edge
+bug short-read-says-nothing device.c 's/^\t\trngq_client_recheck(.*);/\t\t(void)0;/' edge-faulty
 bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
 bug not-given-back device.c 's/rngq_client_give_back(.*);/(void)0;/' faulty
-bug granted-again-unseen shares.c 's/^\t\tshares->granted_bytes += again_bytes;//' faulty-poller
 bug fault-with-bytes-held device.c 's/pagefault_[a-z]*();//' faulty
 bug sums-of-last-round shares.c '/^void rngq_shares_withdraw/,/^}/s/catch_up(.*);//' late
-bug counted-as-waiting shares.c '/^static void set_waiting/,/^}/s/account(.*, -1);//' turns
-bug grants-outlive-epoch shares.c '/^static void begin_epoch/,/^}/s/shares->granted_bytes = 0;//' lapse
-bug share-past-grants shares.c 's/less(free_bytes(shares), shares->newcomer_bytes)/shares->bucket.level_bytes/' doubt
-bug grant-without-spare shares.c '/^static void grant(/,/^}/s/bytes = min(bytes, spare);//' quanta
-bug closing-not-timed shares.c '/^u64 .*rngq_shares_next_ns/,/^}/s/min(shares->closing_ns, shares->end_ns)/shares->end_ns/' shares
-bug end-not-timed shares.c '/^u64 .*rngq_shares_next_ns/,/^}/s/min(shares->closing_ns, shares->end_ns)/shares->closing_ns/' lapse
-bug clock-begins-unseen shares.c 's/^\t\tset_times(shares);/\t\t(void)0;/' shares
-bug rest-waits-for-end shares.c '/^u64 .*rngq_shares_next_ns/,/^}/s/min(next_ns, .*);/next_ns;/' edge
-bug newcomers-not-called shares.c '/next_in_line/,/^}/s/shares->newcomer_bytes || //' doubt
+bug grants-outlive-epoch shares.c '/^static void begin_epoch/,/^}/s/shares->granted_bytes = 0;//' lapse-trusted
+bug share-past-grants shares.c 's/less(free_bytes(shares), shares->newcomer_bytes)/shares->bucket.level_bytes/' expected
+bug closing-not-timed shares.c '/^static void set_times/,/^}/s/- min(margin_ns, /- 0 * min(margin_ns, /' shares
+bug end-not-timed shares.c '/^static void close_round/,/^}/s/shares->next_ns = .*;/shares->next_ns = RNGQ_NEVER;/' lapse
+bug clock-begins-unseen shares.c 's/^\t\tset_times(shares);/\t\t(void)0;/' doubt
+
+bug granted-again-unseen shares.c '/else if (!member->is_in_line)/,/}/s/\*draw->sum += .*;//' faulty-poller
+bug set-aside-no-more shares.c '/draw->sum != /,/else/s/\*draw->sum += .*;//' faulty
+bug origin-not-noted shares.c 's/^\tdraw->due_bytes = min.*;//' faulty
+bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted = false;/(void)0;/' faulty-again
+bug trust-not-restored shares.c 's/^\tmember->is_trusted = true;//' turns
+bug lapsed-and-trusted shares.c '/^static void grant(/,/^}/s/member->is_trusted = false;//' lapse-trusted
+bug grant-does-not-lapse shares.c '/^static u64 granted_bytes/,/^}/s/member->epoch == shares->epoch ? \(.*\) : 0/\1/' lapse-trusted
+bug counted-as-waiting shares.c '/^static void stop_waiting/,/^}/s/account(.*, -1);//' turns
+bug taken-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->absent_bytes += .*;//' turns
+bug taker-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->nr_members += .*;//' turns
+bug absent-although-waiting shares.c 's/expected_bytes = 0;$/expected_bytes += 0;/' quanta
+bug left-in-tree shares.c '/^static void stop_waiting/,/^}/s/rb_erase_cached(.*);//' turns
+bug newcomer-left-on-list shares.c '/^static void stop_waiting/,/^}/s/list_del_init(.*);//' turns
+bug first-not-known shares.c '/^static void join_line/,/^}/s/is_first = false;//' quanta
+bug order-turned shares.c '/^static void join_line/,/^}/s/member->vtime </member->vtime >/' quanta
+bug owed-for-absence shares.c '/^static void join_line/,/^}/s/less(shares->vtime, .*));/0ULL);/' expected
+bug time-stands-still shares.c '/^static void grant(/,/^}/s/member->vtime += /member->vtime += 0 * /' quanta
+bug time-not-of-all shares.c '/^static void grant(/,/^}/s/shares->vtime = .*;//' quanta
+bug turn-too-long shares.c 's/bytes \* TURN_VTIME \/ shares->turn_bytes/bytes * TURN_VTIME/' quanta
+bug quantum-of-none shares.c '/^static void begin_epoch/,/^}/s/max(shares->nr_waiting, 1ULL)/1ULL/' quanta
+bug granted-and-in-line shares.c '/^struct rngq_member \*rngq_shares_grant/,/^}/s/stop_waiting(.*);//' turns
+bug grant-without-spare shares.c 's/min3(max(bytes, shares->least_bytes), member->want_bytes, spare)/min(max(bytes, shares->least_bytes), member->want_bytes)/' quanta
+bug granted-more-than-wanted shares.c 's/min3(max(bytes, shares->least_bytes), member->want_bytes, spare)/min(max(bytes, shares->least_bytes), spare)/' quanta
+bug want-not-minded shares.c '/^static .*unwanted_bytes/,/^}/s/^\t\tshares->want_bytes;/\t\t0;/' shares
+bug twice-not-minded shares.c 's/min(shares->share_bytes, 2 \* member->before_bytes)/shares->share_bytes/' expected
+bug share-taken-again shares.c '/return min(less(min(/,/;/s/member->taken_bytes)/0)/' quanta
+bug epoch-not-dealt shares.c '/^static void begin_epoch/,/^}/s/shares->next_deal_ns = 0;//' lapse-trusted
+bug rest-waits-for-end shares.c '/^u64 rngq_shares_next_ns/,/^}/s/min(shares->next_ns, .*) :/shares->next_ns :/' polls
+bug closing-keeps-newcomers shares.c '/^static void close_round/,/^}/s/judge_newcomers(.*);//' asker
+bug closing-keeps-expected shares.c '/^static void close_round/,/^}/s/shares->expected_bytes = 0;//' doubt
+bug closing-not-dealt shares.c '/^static void close_round/,/^}/s/begin_epoch(.*);//' shares
+bug idle-are-expected shares.c 's/= idled ? 0 :/= idled \&\& false ? 0 :/' doubt
+bug never-in-doubt shares.c '/^static void judge_newcomers/,/^}/s/shares->newcomer_bytes > .*;/false;/' asker
+bug in-doubt-for-ever shares.c '/^static void judge_newcomers/,/^}/s/shares->newcomer_bytes > .*;/true;/' turns
+bug refused-for-ever shares.c 's/^\tshares->was_refused = false;//' asker
+bug doubted-in-absence shares.c 's/^\tshares->in_doubt &= .*;//' asker
+bug newcomer-not-expected shares.c 's/shares->was_refused |= .*;//' asker
+bug newcomers-not-called shares.c '/^static .*next_waiter/,/^}/s/is_max || shares->newcomer_bytes/is_max/' doubt
+bug newcomers-in-line shares.c 's/^\tif (member->is_trusted) {/\tif (1) {/' turns
+bug newcomers-are-members shares.c '/^static .*due_bytes(/,/^}/s/if (!member->is_trusted)/if (0)/' asker
+bug newcomer-share-unlimited shares.c '/^static .*due_bytes(/,/^}/s/min3(shares->newcomer_bytes, /min3(shares->bucket.level_bytes, /' asker-many
+bug newcomers-share-nothing shares.c '/^static .*due_bytes(/,/^}/s/^\t\t\t    shares->newcomer_share);/\t\t\t    RNGQ_MAX);/' shares
+bug told-and-called shares.c 's/if (bytes && member->is_apart)/if (0)/' asker
+bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);//' turns
 
 say "searches: what the driver does in every order of events"
 in_parallel run_search "${searches[@]}"

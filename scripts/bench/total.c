@@ -3,26 +3,15 @@
  * total FILE: what many members of total/ cost each other and everybody else, in a
  * QEMU that counts instructions (count.h) and has one CPU. Lines in FILE:
  *
- *	longest KIND MEMBERS INSTRUCTIONS FUNCTION SITUATION...
+ *	longest read|poll|off|timer MEMBERS INSTRUCTIONS FUNCTION SITUATION...
  *	left HOW PERIOD_MS PASSED_NS COST BYTES
  *	read QUOTA max|limited MEDIAN
  *
- * Situations are made again and again: with calls that are counted, and then with
- * a tracer. Kinds of what is the longest in them:
- *
- *	read, poll	A call, from user space and back. The same call in all
- *			repetitions has their median, so that the clock's ticks
- *			don't count. Nobody preempts who calls.
- *	off		A section with interrupts off: from where a function of
- *			the module calls a lock that turns them off, to where
- *			it calls the unlock that turns them on again, wake-ups in
- *			between included. The function tracer stamps these calls.
- *	timer		A function of the module in the timer's interrupt,
- *			between two events of the tracer.
- *
- * Of traced ones, those of a function have the median of the repetitions' longest.
- * What the tracer takes itself, the same for each call that it traces, is taken off
- * (measure_tracer()), but for some 200 instructions if it has to begin a page.
+ * Situations are made again and again: with calls that are counted, from user space and
+ * back, and then with sections.c at work, which records the longest section with
+ * interrupts off and the longest function of a timer, and would lengthen calls. The same
+ * call in all repetitions has their median, so that the clock's ticks don't count, and
+ * so has the longest section of a situation. Nobody preempts who calls.
  *
  * Members have been opened by a process each, and belong to this one now. There is a
  * share of 32 bytes a period for each in total/, and no read asks for more.
@@ -58,17 +47,23 @@
 /* So long that a share is worth a wake-up, however many there are. */
 #define PERIOD_MS	20000
 #define PERIOD_NS	(PERIOD_MS * NSEC_PER_MSEC)
-/* Closing comes a 64th of the period before its end, by driver/shares.c. */
+/* What was not fetched goes to others a 64th of the period before its end. */
 #define CLOSING_NS	(PERIOD_NS / 64)
-/* If many are to be woken, the module's timer fires each millisecond. */
-#define OFF_BEAT_NS	(NSEC_PER_MSEC / 2)
+/* So soon after a refill somebody comes: before any that wait have been woken. */
+#define SOON_NS		3000
 #define TICK_NS		(4 * NSEC_PER_MSEC)
 #define IDLE_PERIODS	20
 /* How many clients a situation is about, if not about all. */
-#define SOME		16
+#define SOME		8
 
 #define REPETITIONS	3
-#define MAX_CALLS	(5 * MAX_MEMBERS)
+/*
+ * What a wake-up takes varies by what the scheduler has to add up then. So that few
+ * members see all of that, too, a situation is recorded more often with them.
+ */
+#define FEW		16
+#define RECORDINGS(members)	((members) == FEW ? 12 : REPETITIONS)
+#define MAX_CALLS	(2 * MAX_MEMBERS)
 
 #define HANGING		16000
 #define HANGING_BYTES	1000
@@ -77,15 +72,15 @@
 #define DISTRUST_MS	40000
 #define STACK_BYTES	16384
 
-#define TRACING		"/sys/kernel/tracing/"
-#define LOCK		"_raw_spin_lock_irq"	/* or ...irqsave */
-#define ALL_LOCKS	"_raw_spin_*lock_irq*"	/* unlock, too */
-#define MAX_FUNCTIONS	500
+#define RECORDER_KO	"/sections.ko"
+#define RECORDER	"/sys/module/sections/parameters/"
 
-enum kind { READ, POLL, OFF, TIMER, KINDS };
+enum call { READ, POLL };
 
-static const char *const kind_names[KINDS] = {
-	[READ] = "read", [POLL] = "poll", [OFF] = "off", [TIMER] = "timer",
+/* What was the longest of a kind, and which function it was. */
+struct longest {
+	u64 cost;
+	char by[64];
 };
 
 static FILE *measured;
@@ -98,8 +93,8 @@ static char *nowhere;		/* an address that nothing can be written to */
 /* The period that the first take began. */
 static u64 start_ns;
 
-/* A repetition is either traced, or its calls are counted. */
-static bool is_traced;
+/* A repetition is either recorded, or its calls are counted. */
+static bool is_recorded;
 static int repetition;
 static u64 costs[POLL + 1][REPETITIONS][MAX_CALLS];
 static size_t nr_calls[POLL + 1][REPETITIONS];
@@ -122,15 +117,15 @@ static void have_generator_ready(void)
 		bail_out("the kernel's generator works");
 }
 
-static void note_call(enum kind kind, u64 cost)
+static void note_call(enum call call, u64 cost)
 {
-	size_t *count = &nr_calls[kind][repetition];
+	size_t *count = &nr_calls[call][repetition];
 
-	if (is_traced)
+	if (is_recorded)
 		return;
 	if (*count == MAX_CALLS)
 		bail_out("a situation has %d calls", MAX_CALLS);
-	costs[kind][repetition][(*count)++] = cost;
+	costs[call][repetition][(*count)++] = cost;
 }
 
 static ssize_t read_once(int fd, size_t size)
@@ -163,231 +158,74 @@ static bool poll_once(int fd)
 	return count == 1;
 }
 
-static u64 median(u64 *each, int count)
+/* The module's timer may interrupt others, always the same. */
+static bool is_counted(unsigned int member)
 {
-	qsort(each, count, sizeof(each[0]), compare_u64);
-	return count ? each[count / 2] : 0;
+	return member < SOME || member >= members - SOME;
 }
 
-static void show_longest(enum kind kind, const char *situation, u64 cost,
-			 const char *function)
+static void show_longest(const char *kind, const struct longest *longest,
+			 const char *situation)
 {
-	if (cost)
-		fprintf(measured, "longest %s %u %llu %s %s\n", kind_names[kind], members,
-			cost, function, situation);
+	if (longest->cost)
+		fprintf(measured, "longest %s %u %llu %.*s %s\n", kind, members, longest->cost,
+			(int)strcspn(longest->by, " "), longest->by, situation);
+}
+
+static int compare_longest(const void *a, const void *b)
+{
+	const struct longest *x = a, *y = b;
+
+	return compare_u64(&x->cost, &y->cost);
 }
 
 /* The same call in all repetitions has their median; the longest of all calls. */
-static void judge_calls(enum kind kind, int repetitions, const char *situation)
+static void judge_calls(enum call call, const char *situation)
 {
-	u64 each[REPETITIONS], cost, longest = 0;
+	struct longest longest = { .by = "-" };
+	u64 each[REPETITIONS];
 
-	for (size_t call = 0; call < nr_calls[kind][0]; call++) {
-		for (int i = 0; i < repetitions; i++)
-			each[i] = costs[kind][i][call];
-		cost = median(each, repetitions);
-		longest = cost > longest ? cost : longest;
+	for (size_t n = 0; n < nr_calls[call][0]; n++) {
+		for (int i = 0; i < REPETITIONS; i++)
+			each[i] = costs[call][i][n];
+		qsort(each, REPETITIONS, sizeof(each[0]), compare_u64);
+		if (each[REPETITIONS / 2] > longest.cost)
+			longest.cost = each[REPETITIONS / 2];
 	}
-	show_longest(kind, situation, longest, "-");
+	show_longest(call == READ ? "read" : "poll", &longest, situation);
 }
 
 /* Sections with interrupts off, and timers. */
 
-/* The module's functions, and one of the kernel that drops its lock to sleep. */
-static char functions[MAX_FUNCTIONS][64] = { "do_wait_intr_irq" };
-static size_t nr_functions = 1;
-
-/* The longest of each in each repetition. */
-static u64 longest_of[KINDS][MAX_FUNCTIONS][REPETITIONS];
-
-/* What the tracer takes for each call that it traces, and what it is told by. */
-static u64 tracer_cost;
-static u64 shortest_section = ~0ULL;
-
-static int compare_names(const void *a, const void *b)
+static void load_recorder(void)
 {
-	return strcmp(a, b);
+	FILE *modules = fopen("/proc/modules", "r");
+	unsigned long size = 0, from = 0;
+	char line[400], where[100];
+
+	while (modules && fgets(line, sizeof(line), modules))
+		if (sscanf(line, "rngquota %lu %*s %*s %*s %lx", &size, &from) == 2)
+			break;
+	snprintf(where, sizeof(where), "from=%lu size=%lu", from, size);
+	if (!from || syscall(SYS_finit_module, open(RECORDER_KO, O_RDONLY), where, 0))
+		bail_out("the module that records sections can be loaded");
+	fclose(modules);
 }
 
-/* Its number, or -1: it is not the module's. */
-static int find_function(const char *name)
+static void begin_recording(void)
 {
-	char (*found)[64] = bsearch(name, functions, nr_functions, sizeof(functions[0]),
-				    compare_names);
-
-	return found ? found - functions : -1;
+	write_file(RECORDER "recording", "1");
 }
 
-static void prepare_tracing(void)
+static void end_recording(struct longest *off, struct longest *timer)
 {
-	FILE *all = fopen(TRACING "available_filter_functions", "r");
-	char line[200];
+	FILE *file = fopen(RECORDER "longest", "r");
 
-	while (all && fgets(line, sizeof(line), all)) {
-		if (!strstr(line, " [rngquota]"))
-			continue;
-		if (nr_functions == MAX_FUNCTIONS)
-			bail_out("the module has %d functions", MAX_FUNCTIONS);
-		if (sscanf(line, "%63s", functions[nr_functions]) == 1)
-			nr_functions++;
-	}
-	if (!all || nr_functions < 10)
-		bail_out("the module's functions can be traced");
-	fclose(all);
-	qsort(functions, nr_functions, sizeof(functions[0]), compare_names);
-	write_file(TRACING "tracing_on", "0");
-	/* It counts instructions. */
-	write_file(TRACING "trace_clock", "x86-tsc");
-	write_file(TRACING "buffer_size_kb", "65536");
-	write_file(TRACING "set_ftrace_filter", ALL_LOCKS);
-}
-
-static void begin_tracing(void)
-{
-	write_file(TRACING "current_tracer", "function");
-	write_file(TRACING "events/timer/hrtimer_expire_entry/enable", "1");
-	write_file(TRACING "events/timer/hrtimer_expire_exit/enable", "1");
-	close(open(TRACING "trace", O_WRONLY | O_TRUNC));
-	write_file(TRACING "tracing_on", "1");
-}
-
-/* What has been begun in the trace, and not ended yet. */
-struct begun {
-	int function;
-	u64 at;
-	unsigned int depth;
-	unsigned int nested;	/* traced calls within */
-};
-
-/* It ends @at. */
-static void note_end(enum kind kind, const struct begun *begun, u64 at)
-{
-	u64 *longest = &longest_of[kind][begun->function][repetition];
-	u64 tracing = tracer_cost * (begun->nested + 1), cost = at - begun->at;
-
-	if (kind == OFF && cost < shortest_section)
-		shortest_section = cost;
-	/* Some are a few instructions shorter than the shortest one was then. */
-	cost = cost < tracing ? 0 : cost - tracing;
-	*longest = cost > *longest ? cost : *longest;
-}
-
-/* A lock is called, or an unlock, and by whom, in a context that @flags tell. */
-static void look_at_lock(struct begun *section, const char *lock, const char *caller,
-			 const char *flags, u64 at)
-{
-	bool locks = !strncmp(lock, LOCK, strlen(LOCK));
-	bool are_off = flags[0] == 'd' || flags[0] == 'D';
-
-	/* An interrupt came before they were off. */
-	if (section->depth && flags[2] != '.')
-		section->depth = 0;
-
-	if (!section->depth) {
-		if (!locks || are_off)
-			return;
-		*section = (struct begun){ find_function(caller), .at = at };
-		section->depth = section->function >= 0;
-		return;
-	}
-	if (locks && !are_off)
-		bail_out("a section of %s ends before one of %s begins",
-			 functions[section->function], caller);
-	section->depth += locks ? 1 : -1;
-	section->nested += !!section->depth;
-	if (!section->depth)
-		note_end(OFF, section, at);
-}
-
-static void look_at_timer(struct begun *timer, const char *event, const char *rest,
-			  u64 at)
-{
-	const char *function = strstr(rest, " function=");
-	char name[64];
-
-	if (!strcmp(event, "hrtimer_expire_exit:")) {
-		if (timer->depth)
-			note_end(TIMER, timer, at);
-		timer->depth = 0;
-	} else if (function && strstr(function, " [rngquota]") &&
-		   sscanf(function, " function=%63s", name) == 1) {
-		*timer = (struct begun){ find_function(name), at, .depth = 1 };
-		if (timer->function < 0)
-			bail_out("%s is a function of the module", name);
-	}
-}
-
-/* A function's longest is the median of those of all repetitions. */
-static void judge_sections(enum kind kind, int repetitions, const char *situation)
-{
-	u64 cost, longest = 0;
-	size_t function = 0;
-
-	for (size_t i = 0; i < nr_functions; i++) {
-		cost = median(longest_of[kind][i], repetitions);
-		if (cost <= longest)
-			continue;
-		longest = cost;
-		function = i;
-	}
-	show_longest(kind, situation, longest, functions[function]);
-}
-
-static void judge_trace(void)
-{
-	FILE *trace = fopen(TRACING "trace", "r");
-	struct begun section = { .depth = 0 }, timer = { .depth = 0 };
-	unsigned long kept, written;
-	bool complete = false;
-	char line[400];
-
-	if (!trace)
-		bail_out("the trace can be read");
-	while (fgets(line, sizeof(line), trace)) {
-		char *after_cpu = strstr(line, "] "), flags[16], what[64], rest[300];
-		char *caller;
-		u64 at;
-
-		if (sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
-			   &kept, &written) == 2)
-			complete = kept == written;
-		if (line[0] == '#' || !after_cpu ||
-		    sscanf(after_cpu + 2, "%15s %llu: %63s %299[^\n]", flags, &at, what,
-			   rest) != 4)
-			continue;
-		caller = strstr(rest, "<-");
-		timer.nested += !!caller;
-		if (caller)
-			look_at_lock(&section, what, caller + 2, flags, at);
-		else
-			look_at_timer(&timer, what, rest, at);
-	}
-	fclose(trace);
-	if (!complete)
-		bail_out("the trace has lost nothing");
-}
-
-static void end_tracing(void)
-{
-	write_file(TRACING "tracing_on", "0");
-	judge_trace();
-	write_file(TRACING "events/timer/hrtimer_expire_entry/enable", "0");
-	write_file(TRACING "events/timer/hrtimer_expire_exit/enable", "0");
-	/* This forgets the trace. */
-	write_file(TRACING "current_tracer", "nop");
-}
-
-/*
- * What tracing a call takes: as much as the shortest section seems to have. That is
- * one which copies a client's bucket, in some 20 instructions.
- */
-static void measure_tracer(void)
-{
-	begin_tracing();
-	for (int i = 0; i < SOME; i++)
-		close(rngq_open(0));
-	end_tracing();
-	tracer_cost = shortest_section;
+	if (!file || fscanf(file, "off %llu %63[^\n] timer %llu %63[^\n]",
+			    &off->cost, off->by, &timer->cost, timer->by) != 4)
+		bail_out("what was recorded can be read");
+	fclose(file);
+	write_file(RECORDER "recording", "0");
 }
 
 static void schedule(int policy)
@@ -403,6 +241,24 @@ static void schedule(int policy)
 static int open_member(void)
 {
 	return rngq_open(O_NONBLOCK);
+}
+
+/* An epoll. A client that one waits for has the longest way through a read. */
+static int watch = -1;
+
+static void add_to_epoll(int epoll, int fd, unsigned int events)
+{
+	struct epoll_event event = { .events = events, .data.fd = fd };
+
+	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+		bail_out("a client can be added to an epoll");
+}
+
+static void reopen(unsigned int member)
+{
+	close(fds[member]);
+	fds[member] = open_member();
+	add_to_epoll(watch, fds[member], EPOLLIN);
 }
 
 /* So long, and a little more: the clock shall tick at another call each time. */
@@ -457,7 +313,7 @@ static void arrange_line(void)
 
 static void sleep_until_refill(unsigned int periods)
 {
-	rngq_sleep_until_ns(start_ns + periods * PERIOD_NS + OFF_BEAT_NS);
+	rngq_sleep_until_ns(start_ns + periods * PERIOD_NS + SOON_NS);
 }
 
 static void read_after_refill(void)
@@ -505,7 +361,7 @@ static void arrange_plenty(void)
 
 static void sleep_until_closing(void)
 {
-	rngq_sleep_until_ns(start_ns + PERIOD_NS - CLOSING_NS + OFF_BEAT_NS);
+	rngq_sleep_until_ns(start_ns + PERIOD_NS - CLOSING_NS + SOON_NS);
 }
 
 static void read_at_closing(void)
@@ -533,7 +389,7 @@ static void arrange_greedy_half(void)
 			;
 }
 
-static void deal_at_closing(void)
+static void look_at_closing(void)
 {
 	sleep_until_closing();
 	for (unsigned int i = 0; i < SOME; i++) {
@@ -542,16 +398,16 @@ static void deal_at_closing(void)
 	}
 }
 
-/* Somebody reads and polls, members first. */
+/* Somebody reads and polls: at once, and when all have been woken. */
 static void look_around(void)
 {
-	read_share(fds[0]);
-	poll_once(fds[0]);
-	read_share(victim);
-	poll_once(victim);
-	rngq_sleep_until_ns(rngq_now_ns() + 20 * NSEC_PER_MSEC + OFF_BEAT_NS);
-	read_share(fds[1]);
-	poll_once(fds[1]);
+	for (unsigned int i = 0; i < 2; i++) {
+		read_share(fds[i]);
+		poll_once(fds[i]);
+		read_share(victim);
+		poll_once(victim);
+		sleep_for_ns(NSEC_PER_SEC);
+	}
 }
 
 static void change_total(void)
@@ -565,6 +421,18 @@ static void change_total(void)
 	rngq_set(RNGQ_MAX, "total/rate_bytes");
 	look_around();
 	rngq_set(members * SHARE_BYTES, "total/rate_bytes");
+	look_around();
+}
+
+/* While all may fetch something, and after some have. */
+static void cut_total(void)
+{
+	sleep_until_refill(1);
+	rngq_set(members * SHARE_BYTES / 2, "total/rate_bytes");
+	look_around();
+	rngq_set(members, "total/rate_bytes");
+	look_around();
+	rngq_set(1, "total/rate_bytes");
 	look_around();
 }
 
@@ -582,23 +450,21 @@ static void change_default(void)
 static void close_some(void)
 {
 	for (unsigned int i = 0; i < SOME; i++) {
-		close(fds[i]);
+		reopen(i);
 		read_share(victim);
 		poll_once(victim);
-		fds[i] = open_member();
 	}
 	sleep_until_refill(1);
-	read_share(fds[members - 1]);
-	for (unsigned int i = 0; i < SOME; i++) {
-		close(fds[i]);
-		fds[i] = open_member();
-	}
+	look_around();
+	for (unsigned int i = 0; i < SOME; i++)
+		reopen(i);
+	look_around();
 }
 
-/* The deal is over then. */
 static void meet_line(void)
 {
 	sleep_until_refill(1);
+	/* Then all have been woken. */
 	rngq_sleep_ms(1000);
 	/* One who is served waits again, and another leaves something for it. */
 	for (unsigned int i = 0; i < SOME; i += 2) {
@@ -612,17 +478,13 @@ static void meet_line(void)
 }
 
 /* An epoll that has all members. */
-static int epoll = -1;
+static int epoll;
 
 static void hang_on(unsigned int count, unsigned int events)
 {
 	epoll = epoll_create1(EPOLL_CLOEXEC);
-	for (unsigned int i = 0; i < count; i++) {
-		struct epoll_event event = { .events = events, .data.u32 = i };
-
-		if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event))
-			bail_out("member %u can be added to an epoll", i);
-	}
+	for (unsigned int i = 0; i < count; i++)
+		add_to_epoll(epoll, fds[i], events);
 }
 
 static void arrange_epoll(void)
@@ -641,7 +503,7 @@ static void serve_epoll(void)
 		int count = epoll_wait(epoll, events, ARRAY_SIZE(events), PERIOD_MS);
 
 		for (int i = 0; i < count; i++)
-			served += read_share(fds[events[i].data.u32]) > 0;
+			served += read_share(events[i].data.fd) > 0;
 	}
 	if (served < members)
 		bail_out("all members are served, not %u", served);
@@ -698,9 +560,12 @@ static void arrange_sleepers(void)
 	rngq_sleep_ms(3 * PERIOD_MS / 2);
 }
 
+/* There are a closing and a refill in that time. */
 static void wake_sleepers(void)
 {
-	rngq_sleep_ms(PERIOD_MS);
+	sleep_for_ns(3 * PERIOD_NS / 4);
+	read_share(victim);
+	poll_once(victim);
 	kill(sleepers, SIGKILL);
 	waitpid(sleepers, NULL, 0);
 	for (unsigned int i = 0; i < members; i++)
@@ -711,13 +576,71 @@ static void wake_sleepers(void)
 static void poll_forever(void)
 {
 	for (unsigned int period = 1; period < 5; period++) {
-		for (unsigned int i = 0; i < members; i++)
-			poll_once(fds[i]);
+		for (unsigned int i = 0; i < members; i++) {
+			struct pollfd pollfd = { .fd = fds[i], .events = POLLIN };
+
+			if (is_counted(i))
+				poll_once(fds[i]);
+			else
+				poll(&pollfd, 1, 0);
+		}
 		sleep_for_ns(0);
 		while (read_share(victim) > 0)
 			;
 		poll_once(victim);
 		rngq_sleep_ms(PERIOD_MS);
+	}
+}
+
+/* Each reads so much, without waiting. */
+static void read_each(size_t size)
+{
+	char bytes[SHARE_BYTES];
+
+	for (unsigned int i = 0; i < members; i++) {
+		if (is_counted(i))
+			read_once(fds[i], size);
+		else
+			read(fds[i], bytes, size);
+	}
+}
+
+static void spin(void)
+{
+	for (unsigned int period = 1; period < 3; period++) {
+		sleep_until_refill(period);
+		for (unsigned int i = 0; i < 3; i++) {
+			read_each(SHARE_BYTES);
+			sleep_for_ns(NSEC_PER_SEC);
+		}
+	}
+}
+
+/* They want little, and one wants all that they leave. */
+static void be_modest(void)
+{
+	for (unsigned int period = 1; period < 3; period++) {
+		sleep_until_refill(period);
+		for (unsigned int i = 0; i < 3; i++) {
+			read_each(1);
+			read_share(victim);
+			poll_once(victim);
+			sleep_for_ns(NSEC_PER_SEC);
+		}
+	}
+}
+
+/* One reads just after each refill, before any of those in line. */
+static void snipe(void)
+{
+	for (unsigned int period = 1; period < 4; period++) {
+		sleep_until_refill(period);
+		for (unsigned int i = 0; i < SOME; i++)
+			read_share(victim);
+		poll_once(victim);
+		sleep_for_ns(NSEC_PER_SEC);
+		read_each(SHARE_BYTES);
+		read_each(SHARE_BYTES);
 	}
 }
 
@@ -732,6 +655,7 @@ static void open_poll_close(void)
 		if (i == SOME)
 			sleep_until_refill(1);
 	}
+	look_around();
 }
 
 static void read_to_nowhere(void)
@@ -753,63 +677,56 @@ static const struct situation {
 	const char *name;
 	void (*arrange)(void);
 	void (*happen)(void);
-	int counted, traced;	/* repetitions */
 } situations[] = {
-	{ "the first call after a refill",
-	  arrange_taken, read_after_refill, REPETITIONS, REPETITIONS },
-	{ "the first call after a refill",
-	  arrange_taken, poll_after_refill, REPETITIONS, REPETITIONS },
+	{ "the first call after a refill", arrange_taken, read_after_refill },
+	{ "the first call after a refill", arrange_taken, poll_after_refill },
 	{ "the first call after 20 periods without one",
-	  arrange_taken, read_after_idling, REPETITIONS, REPETITIONS },
+	  arrange_taken, read_after_idling },
 	{ "the first call after 20 periods without one",
-	  arrange_taken, poll_after_idling, REPETITIONS, REPETITIONS },
-	{ "at closing",
-	  arrange_half, read_at_closing, REPETITIONS, REPETITIONS },
-	{ "at closing",
-	  arrange_half, poll_at_closing, REPETITIONS, REPETITIONS },
-	{ "at closing",
-	  arrange_greedy_half, deal_at_closing, REPETITIONS, REPETITIONS },
-	{ "`total/` changes",
-	  arrange_line, change_total, REPETITIONS, REPETITIONS },
-	{ "`default/` changes",
-	  arrange_line, change_default, REPETITIONS, REPETITIONS },
-	{ "some that wait are closed",
-	  arrange_line, close_some, REPETITIONS, REPETITIONS },
-	{ "all are in line at a refill",
-	  arrange_line, meet_line, REPETITIONS, REPETITIONS },
-	{ "all wait by epoll at a refill",
-	  arrange_epoll, serve_epoll, REPETITIONS, 1 },
-	{ "all sleep in read() at a refill",
-	  arrange_sleepers, wake_sleepers, 0, 1 },
-	{ "all poll and never read",
-	  arrange_line, poll_forever, REPETITIONS, 1 },
-	{ "somebody opens, polls and closes",
-	  arrange_line, open_poll_close, REPETITIONS, REPETITIONS },
-	{ "somebody reads to a bad address",
-	  arrange_plenty, read_to_nowhere, REPETITIONS, REPETITIONS },
+	  arrange_taken, poll_after_idling },
+	{ "at closing", arrange_half, read_at_closing },
+	{ "at closing", arrange_half, poll_at_closing },
+	{ "at closing", arrange_greedy_half, look_at_closing },
+	{ "`total/` changes", arrange_line, change_total },
+	{ "`total/` is cut", arrange_line, cut_total },
+	{ "`default/` changes", arrange_line, change_default },
+	{ "some that wait are closed", arrange_line, close_some },
+	{ "all are in line at a refill", arrange_line, meet_line },
+	{ "all wait by epoll at a refill", arrange_epoll, serve_epoll },
+	{ "all sleep in read() at a refill", arrange_sleepers, wake_sleepers },
+	{ "all poll and never read", arrange_line, poll_forever },
+	{ "all read again and again without waiting", arrange_line, spin },
+	{ "all want little and don't wait", arrange_taken, be_modest },
+	{ "a sniper reads just after each refill", arrange_line, snipe },
+	{ "somebody opens, polls and closes", arrange_line, open_poll_close },
+	{ "somebody reads to a bad address", arrange_plenty, read_to_nowhere },
 };
 
 static void measure_situation(const struct situation *situation)
 {
-	memset(costs, 0, sizeof(costs));
+	struct longest off[RECORDINGS(FEW)], timer[RECORDINGS(FEW)];
+	int recordings = RECORDINGS(members);
+
 	memset(nr_calls, 0, sizeof(nr_calls));
-	memset(longest_of, 0, sizeof(longest_of));
-	for (repetition = 0; repetition < situation->counted; repetition++) {
+	for (repetition = 0; repetition < REPETITIONS; repetition++) {
 		situation->arrange();
 		situation->happen();
 	}
-	is_traced = true;
-	for (repetition = 0; repetition < situation->traced; repetition++) {
+	judge_calls(READ, situation->name);
+	judge_calls(POLL, situation->name);
+	is_recorded = true;
+	for (int i = 0; i < recordings; i++) {
 		situation->arrange();
-		begin_tracing();
+		begin_recording();
 		situation->happen();
-		end_tracing();
+		end_recording(&off[i], &timer[i]);
 	}
-	is_traced = false;
-	judge_calls(READ, situation->counted, situation->name);
-	judge_calls(POLL, situation->counted, situation->name);
-	judge_sections(OFF, situation->traced, situation->name);
-	judge_sections(TIMER, situation->traced, situation->name);
+	is_recorded = false;
+	qsort(off, recordings, sizeof(off[0]), compare_longest);
+	qsort(timer, recordings, sizeof(timer[0]), compare_longest);
+	show_longest("off", &off[recordings / 2], situation->name);
+	show_longest("off", &off[recordings - 1], "all of these situations");
+	show_longest("timer", &timer[recordings - 1], "all of these situations");
 }
 
 static void measure_situations(unsigned int count)
@@ -818,11 +735,17 @@ static void measure_situations(unsigned int count)
 	members = count;
 	while (nr_open < members)
 		fds[nr_open++] = open_member();
+	watch = epoll_create1(EPOLL_CLOEXEC);
+	add_to_epoll(watch, victim, EPOLLIN);
+	for (unsigned int i = 0; i < members; i++)
+		if (is_counted(i))
+			add_to_epoll(watch, fds[i], EPOLLIN);
 	/* Nobody preempts it; its children are as others. */
 	schedule(SCHED_FIFO | SCHED_RESET_ON_FORK);
 	for (size_t i = 0; i < ARRAY_SIZE(situations); i++)
 		measure_situation(&situations[i]);
 	schedule(SCHED_OTHER);
+	close(watch);
 	rngq_set(RNGQ_MAX, "total/rate_bytes");
 }
 
@@ -841,7 +764,7 @@ static noreturn void serve(bool reads)
 		int count = epoll_wait(epoll, events, ARRAY_SIZE(events), -1);
 
 		for (int i = 0; reads && i < count; i++)
-			read(fds[events[i].data.u32], bytes, sizeof(bytes));
+			read(events[i].data.fd, bytes, sizeof(bytes));
 	}
 }
 
@@ -916,7 +839,7 @@ static void measure_reads(const char *quota, u64 rate_bytes)
 
 int main(int argc, char **argv)
 {
-	static const unsigned int sizes[] = { 16, 1000, MAX_MEMBERS };
+	static const unsigned int sizes[] = { FEW, 1000, MAX_MEMBERS };
 	static const u64 periods_ms[] = { 100, 10, 1 };
 	struct rlimit limit = {
 		.rlim_cur = MAX_MEMBERS + OTHER_FILES,
@@ -940,8 +863,7 @@ int main(int argc, char **argv)
 	measure_reads("max", RNGQ_MAX);
 	measure_reads("1-GiB", 1ULL << 30);
 	rngq_set_default(RNGQ_MAX, 1000, 0, 0);
-	prepare_tracing();
-	measure_tracer();
+	load_recorder();
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
 		measure_situations(sizes[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(periods_ms); i++) {

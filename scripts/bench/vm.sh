@@ -35,6 +35,22 @@ build_benchmark() {
 		die "the benchmark did not build"
 }
 
+# build_helper NAME: make $work/NAME.ko of bench/NAME.c, a module that the benchmark
+# finds in the VM's root.
+build_helper() {
+	local build=$work/$1.build
+
+	mkdir "$build"
+	cp "$top/scripts/bench/$1.c" "$build/"
+	echo "obj-m := $1.o" >"$build/Kbuild"
+	if ! make -C "$kdir" M="$build" W=1 modules >"$build/log" 2>&1 ||
+	   grep -q 'warning:' "$build/log"; then
+		cat "$build/log" >&2
+		die "the benchmark's module did not build cleanly"
+	fi
+	mv "$build/$1.ko" "$work/"
+}
+
 # What has QEMU count instructions, and time pass with them alone (bench/count.h):
 # a machine that has nothing to do comes to its next timer at once.
 # shellcheck disable=SC2034 # for the scripts that source this
@@ -68,6 +84,7 @@ run_vm() {
 	mkdir "$work/initramfs.root"
 	cp "$module/rngquota.ko" "$work/initramfs.root/"
 	cp "$work/$name" "$work/initramfs.root/benchmark"
+	find "$work" -maxdepth 1 -name '*.ko' -exec cp {} "$work/initramfs.root/" \;
 	initramfs "$work/initramfs" "$image" "$top/scripts/bench/init"
 	emulated_pc "$(echo "$image"/boot/vmlinuz-*)" "$work/initramfs" "$work/console" \
 		"quiet panic_on_warn=1 arguments=$arguments"

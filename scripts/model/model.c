@@ -11,10 +11,11 @@
  */
 #include "model.h"
 
-#include "driver/shares.h"
-
 /* Whoever calls these, but for shares.c itself, calls the books' instead, see below. */
 #define rngq_shares_refresh	unbooked_refresh
+
+#include "driver/shares.h"
+
 #define rngq_shares_set_quota	unbooked_set_quota
 #define rngq_shares_ask		unbooked_ask
 #define rngq_shares_take	unbooked_take
@@ -37,6 +38,8 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 #undef rngq_shares_leave
 #undef rngq_shares_grant
 
+void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns);
+
 #include "driver/total.c"
 
 #include "driver/client.h"
@@ -55,7 +58,11 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 #define OWN_PERIOD_MS	40
 #define TOTAL_PERIOD_MS	32
 /* How long before the end of that what was set aside comes free. */
-#define CLOSING_NS	NSEC_PER_MSEC
+#define CLOSING_NS	(2 * NSEC_PER_MSEC)
+/* Who took nothing for so long let a whole round go by. */
+#define RECENT_NS	(2 * TOTAL_PERIOD_MS * NSEC_PER_MSEC)
+/* More than once each, as others take it or give it back meanwhile. */
+#define MOST_WOKEN	(4 * MAX_FILES)
 /* What leave_cpu() has on the stack below its frame's address, and more. */
 #define RED_ZONE_BYTES	128
 #define UNTRACKED	__attribute__((__section__("untracked")))
@@ -78,6 +85,7 @@ struct task_struct {
 	int result;
 	int delivered;
 	u64 held_bytes;		/* of total/, taken and not delivered */
+	u64 due_bytes;		/* of its last take: they were granted or set aside */
 	/* Of the edge-triggered epoll that it uses. */
 	struct wait_queue_entry item;
 	bool is_ready;
@@ -88,6 +96,8 @@ struct model_file {
 	struct rngq_client *client;
 	int users;
 	bool is_asked;		/* by those who don't wait, but come again */
+	bool is_trusted;	/* it took a byte after its last grant */
+	bool is_short;		/* it was given less than it wanted the last time */
 	u64 delivered_bytes;
 };
 
@@ -104,6 +114,12 @@ static u64 clock_ns;
 static u64 delivered_ns;
 static u64 delivered_bytes;
 static u64 taken_bytes;
+static u64 last_take_ns;
+static u64 last_deal_ns;	/* 0: there was none in this epoch */
+static u64 epoch_ns;		/* when it began */
+static bool is_doubted;		/* are newcomers? */
+static bool was_asked;		/* by one, in this round, ... */
+static bool was_refused;	/* ... which found nothing */
 static bool was_changed;
 static int awaited_periods;
 
@@ -125,6 +141,52 @@ static void broken(const char *why)
 {
 	if (!model_broken)
 		model_broken = why;
+}
+
+/* Trees */
+
+static struct rb_node **link_to(struct rb_node *node,
+				struct rb_root_cached *root)
+{
+	return node->parent ? &node->parent->rb_right : &root->rb_root.rb_node;
+}
+
+void rb_link_node(struct rb_node *node, struct rb_node *parent,
+		  struct rb_node **link)
+{
+	if (node->is_in_tree || *link)
+		broken("who is in line is put in line");
+	*node = (struct rb_node){ .parent = parent, .is_in_tree = true };
+	*link = node;
+}
+
+void rb_insert_color_cached(struct rb_node *node, struct rb_root_cached *root,
+			    bool leftmost)
+{
+	struct rb_node *parent = node->parent;
+
+	if (leftmost)
+		root->rb_leftmost = node;
+	if (!parent || parent->rb_left != node)
+		return;
+	/* The left child comes between its parent and the one before that. */
+	parent->rb_left = NULL;
+	node->parent = parent->parent;
+	*link_to(parent, root) = node;
+	node->rb_right = parent;
+	parent->parent = node;
+}
+
+void rb_erase_cached(struct rb_node *node, struct rb_root_cached *root)
+{
+	if (!node->is_in_tree)
+		broken("who is not in line is taken out");
+	if (root->rb_leftmost == node)
+		root->rb_leftmost = node->rb_right;
+	*link_to(node, root) = node->rb_right;
+	if (node->rb_right)
+		node->rb_right->parent = node->parent;
+	*node = (struct rb_node){ };
 }
 
 /* Threads */
@@ -306,8 +368,9 @@ void kfree(void *object)
 
 	if (client->timer.is_queued || client->timer.is_running)
 		broken("a client is freed whose timer is armed");
-	if (!list_empty(&client->member.waiter.node))
-		broken("a client is freed that is on a list");
+	if (!list_empty(&client->member.waiter.node) ||
+	    client->member.node.is_in_tree)
+		broken("a client is freed that is in line");
 	memset(client, 0x6b, sizeof(*client));
 }
 
@@ -409,7 +472,7 @@ size_t copy_to_iter(const void *from, size_t bytes, struct iov_iter *to)
 	current->held_bytes -= min(good, current->held_bytes);
 	files[current->file].delivered_bytes += good;
 	delivered_bytes += good;
-	if (good && IDEAL_PERIODS != UNBOUNDED)
+	if (good && IDEAL_MS != UNBOUNDED)
 		delivered_ns = clock_ns;
 	keep_promises();
 	return good;
@@ -468,7 +531,32 @@ static void set_total(int rate_bytes)
 	drop_lock(&registry_mutex);
 }
 
-/* The books: what is in the host's bucket, as one sees from outside. */
+/*
+ * The books: what is in the host's bucket, and what becomes of it, as one sees from
+ * outside. What shares.h tells has to be so.
+ */
+
+static struct model_file *file_of(const struct rngq_member *member)
+{
+	int i;
+
+	for (i = 0; i < MAX_FILES - 1; i++) {
+		if (files[i].client && member == &files[i].client->member)
+			break;
+	}
+	return &files[i];
+}
+
+static bool is_waiting(const struct rngq_member *member)
+{
+	return member->is_apart || member->is_in_line;
+}
+
+static u64 aside_bytes(const struct rngq_shares *shares)
+{
+	return shares->granted_bytes + shares->expected_bytes +
+		shares->newcomer_bytes;
+}
 
 static void check_level(const struct rngq_shares *shares, u64 level_bytes)
 {
@@ -477,41 +565,156 @@ static void check_level(const struct rngq_shares *shares, u64 level_bytes)
 		broken("a byte was created or lost");
 }
 
+static void check_round(const struct rngq_shares *shares,
+			const struct rngq_shares *before)
+{
+	u64 level = shares->bucket.level_bytes;
+	u64 members = max(before->nr_members, 1ULL);
+	u64 newcomers = max_t(u64, before->nr_newcomers, was_refused);
+	u64 most = min(max(level / NEWCOMERS_PART, 8ULL),
+		       DIV_ROUND_UP(level * newcomers, newcomers + members));
+
+	is_doubted &= newcomers || was_asked;
+	was_asked = false;
+	was_refused = false;
+	if (shares->expected_bytes && last_take_ns + RECENT_NS < shares->now_ns)
+		broken("those are expected who have not come for long");
+	if (shares->expected_bytes + shares->newcomer_bytes > level)
+		broken("more is set aside than there is");
+	if (!newcomers && shares->newcomer_bytes)
+		broken("newcomers are expected, and none has asked");
+	/* Of few bytes it is one now and then. */
+	if (is_doubted && shares->newcomer_bytes >
+	    max(level / 32, before->round % (level > 1 ? 3 : 16) ? 0 : 1ULL))
+		broken("newcomers in doubt make others wait");
+	if (!is_doubted && shares->newcomer_bytes > max(most, 1ULL))
+		broken("newcomers are expected to take too much");
+	if (!is_doubted && shares->newcomer_bytes < most)
+		broken("less than a share is set aside for a newcomer");
+}
+
+/* Another round has begun, or closing. */
+static void check_epoch(const struct rngq_shares *shares,
+			const struct rngq_shares *before)
+{
+	if (shares->epoch == before->epoch)
+		return;
+	last_deal_ns = 0;
+	epoch_ns = shares->now_ns;
+	if (shares->granted_bytes)
+		broken("a grant has not lapsed");
+	if (shares->quantum_bytes !=
+	    DIV_ROUND_UP(less(shares->bucket.level_bytes, aside_bytes(shares)),
+			 max(shares->nr_waiting, 1ULL)))
+		broken("a quantum is not an equal part");
+	if (before->newcomer_part)
+		is_doubted = before->newcomer_bytes > before->newcomer_part / 2;
+	if (shares->round != before->round)
+		check_round(shares, before);
+}
+
+static void check_closing(const struct rngq_shares *shares)
+{
+	if (!is_limited(shares) || shares->now_ns + CLOSING_NS < shares->end_ns)
+		return;
+	if (shares->expected_bytes + shares->newcomer_bytes)
+		broken("something is set aside, and the refill comes");
+	if (epoch_ns + CLOSING_NS < shares->end_ns)
+		broken("grants don't lapse, and the refill comes");
+}
+
 void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns)
 {
-	struct rngq_bucket expected = shares->bucket;
+	struct rngq_shares before = *shares;
 
-	rngq_bucket_refill(&expected, max(now_ns, shares->now_ns));
+	rngq_bucket_refill(&before.bucket, max(now_ns, shares->now_ns));
 	unbooked_refresh(shares, now_ns);
-	check_level(shares, expected.level_bytes);
+	check_level(shares, before.bucket.level_bytes);
+	check_epoch(shares, &before);
+	check_closing(shares);
 }
 
 void rngq_shares_set_quota(struct rngq_shares *shares,
 			   const struct rngq_quota *quota)
 {
-	struct rngq_bucket expected = shares->bucket;
+	struct rngq_shares before = *shares;
 
-	rngq_bucket_set_quota(&expected, quota, shares->now_ns);
+	rngq_bucket_set_quota(&before.bucket, quota, shares->now_ns);
 	unbooked_set_quota(shares, quota);
-	check_level(shares, expected.level_bytes);
+	check_level(shares, before.bucket.level_bytes);
+	check_epoch(shares, &before);
+}
+
+static void check_newly_waiting(const struct rngq_shares *shares,
+				const struct rngq_member *member,
+				const struct model_file *file)
+{
+	if (member->is_apart == file->is_trusted)
+		broken("a newcomer is in line, or one who is none waits apart");
+	if (member->is_in_line && member->vtime <
+	    less(shares->vtime, file->is_short ? TURN_VTIME : 0))
+		broken("one who was away is owed something for that");
+	if (!shares->bucket.awaited)
+		broken("somebody waits, and will not be on the beat");
 }
 
 u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
+	const struct model_file *file = file_of(member);
 	u64 level_bytes = shares->bucket.level_bytes;
+	u64 newcomer_bytes = min(shares->newcomer_bytes, free_bytes(shares));
+	bool has_waited = is_waiting(member);
+	bool is_newcomer = !file->is_trusted && !member->is_in_line &&
+		!granted_bytes(shares, member);
 	u64 bytes = unbooked_ask(shares, member, want_bytes, way);
 
 	check_level(shares, level_bytes);
-	if (is_limited(shares) && bytes > level_bytes)
+	if (!is_limited(shares))
+		return bytes;
+	if (bytes > level_bytes)
 		broken("somebody is told that there is more than there is");
+	if (is_newcomer && newcomer_bytes && !bytes)
+		broken("a newcomer finds nothing of what is set aside for it");
+	if (way == RNGQ_GO)
+		return bytes;
+	was_asked |= is_newcomer;
+	was_refused |= is_newcomer && !bytes;
+	if (bytes && member->is_apart)
+		broken("a newcomer is told, and will be called");
+	if (!has_waited && is_waiting(member))
+		check_newly_waiting(shares, member, file);
 	return bytes;
+}
+
+/*
+ * What it may take in this round without waiting, if others do: that was set aside
+ * for it, its share, or twice what it took.
+ */
+static u64 most_bytes(const struct rngq_shares *shares,
+		      const struct rngq_member *member)
+{
+	u64 before_bytes = member->before_bytes, taken = member->taken_bytes;
+
+	if (member->round != shares->round) {
+		before_bytes = taken ? taken : before_bytes;
+		taken = 0;
+	}
+	if (member->is_in_line || granted_bytes(shares, member))
+		return granted_bytes(shares, member);
+	if (!file_of(member)->is_trusted)
+		return min(shares->newcomer_bytes, shares->newcomer_share);
+	return less(min(shares->share_bytes, 2 * before_bytes), taken);
 }
 
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		     u64 want_bytes, struct rngq_share_draw *draw)
 {
 	u64 level_bytes = shares->bucket.level_bytes;
+	u64 aside = aside_bytes(shares);
+	u64 most = most_bytes(shares, member);
+	u64 others_want = shares->want_bytes -
+		(member->is_in_line ? member->want_bytes : 0);
 	u64 bytes = unbooked_take(shares, member, want_bytes, draw);
 
 	if (!is_limited(shares))
@@ -519,8 +722,18 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	check_level(shares, level_bytes - bytes);
 	if (bytes != draw->bucket.level_bytes)
 		broken("what was taken is not what is noted");
+	if (bytes && is_waiting(member))
+		broken("somebody waits who took something");
+	if (less(bytes, most) > less(level_bytes, aside + others_want))
+		broken("somebody took what others wait for");
 	taken_bytes += bytes;
 	current->held_bytes += bytes;
+	current->due_bytes = aside - aside_bytes(shares);
+	if (bytes) {
+		last_take_ns = clock_ns;
+		file_of(member)->is_trusted = true;
+		file_of(member)->is_short = bytes < want_bytes;
+	}
 	return bytes;
 }
 
@@ -529,6 +742,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 			   const struct rngq_share_draw *draw, u64 bytes)
 {
 	u64 level_bytes = shares->bucket.level_bytes;
+	u64 aside = aside_bytes(shares);
 
 	unbooked_give_back(shares, member, draw, bytes);
 	/* After a refill what is given back may be too late. */
@@ -536,6 +750,14 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	    shares->bucket.level_bytes != level_bytes)
 		check_level(shares, level_bytes +
 			    min(bytes, draw->bucket.level_bytes));
+	/* Who has lined up meanwhile is granted it in its turn. */
+	if (draw->epoch == shares->epoch && !member->is_in_line &&
+	    aside_bytes(shares) - aside !=
+	    min3(bytes, current->due_bytes,
+		 less(shares->bucket.level_bytes, aside)))
+		broken("what was granted or set aside is so no more");
+	if (bytes == draw->bucket.level_bytes)
+		file_of(member)->is_trusted = false;
 	taken_bytes -= bytes;
 	current->held_bytes -= bytes;
 }
@@ -557,19 +779,50 @@ void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
 	check_level(shares, level_bytes);
 }
 
+/* It was granted so much. A quantum counts for a turn, a part of it for less. */
+static void check_grant(const struct rngq_shares *shares,
+			const struct rngq_member *member, u64 bytes,
+			u64 by_vtime)
+{
+	struct model_file *file = file_of(member);
+
+	if (aside_bytes(shares) > shares->bucket.level_bytes)
+		broken("what is set aside was granted");
+	if (bytes > member->want_bytes)
+		broken("somebody was granted more than it wants");
+	if (by_vtime != min(TURN_VTIME * bytes / shares->turn_bytes, MOST_VTIME))
+		broken("a grant is not what it counts for");
+	if (shares->vtime < member->vtime - by_vtime)
+		broken("a grant was made, and it is not yet that time");
+	file->is_trusted = false;
+}
+
 struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
 {
+	struct rngq_member *first = shares->nr_waiting ?
+		rb_entry(rb_first_cached(&shares->line), struct rngq_member,
+			 node) : NULL;
+	u64 vtime = first ? first->vtime : 0;
 	u64 level_bytes = shares->bucket.level_bytes;
 	u64 granted_bytes = shares->granted_bytes;
 	struct rngq_member *member = unbooked_grant(shares);
 
 	check_level(shares, level_bytes);
-	if (shares->granted_bytes > granted_bytes &&
-	    shares->granted_bytes + shares->expected_bytes +
-	    shares->newcomer_bytes > level_bytes)
-		broken("what is set aside was granted");
-	if (member && member->is_waiting)
+	if (shares->granted_bytes > granted_bytes) {
+		if (!member || member != first)
+			broken("one who is not next was granted something");
+		else
+			check_grant(shares, member,
+				    shares->granted_bytes - granted_bytes,
+				    member->vtime - vtime);
+	}
+	if (member && is_waiting(member))
 		broken("one who is to be woken is in line");
+	/* Of so few files. */
+	if (shares->nr_woken > MOST_WOKEN)
+		broken("a deal wakes the same ones again and again");
+	if (!member)
+		last_deal_ns = clock_ns;
 	return member;
 }
 
@@ -600,8 +853,7 @@ static u64 taken_now(const struct rngq_member *member)
 
 static bool is_greedy(const struct rngq_member *member)
 {
-	return member->is_waiting && !member->is_apart &&
-	       member->want_bytes >= total.share_bytes;
+	return member->is_in_line && member->want_bytes >= total.share_bytes;
 }
 
 static unsigned int length(const struct list_head *list)
@@ -614,11 +866,32 @@ static unsigned int length(const struct list_head *list)
 	return entries;
 }
 
+/* Return how many are in line. */
+static unsigned int check_line(void)
+{
+	const struct rb_node *at = total.line.rb_root.rb_node;
+	u64 vtime = less(total.vtime, TURN_VTIME);
+	unsigned int entries = 0;
+
+	if (rb_first_cached(&total.line) != at)
+		broken("who is first in line is not known to be");
+	for (; at && entries <= MAX_FILES; at = at->rb_right) {
+		const struct rngq_member *member =
+			rb_entry(at, struct rngq_member, node);
+
+		if (member->vtime < vtime)
+			broken("one in line is before its turn");
+		vtime = member->vtime;
+		entries++;
+	}
+	return entries;
+}
+
 /* Add up what the clients stand for. To be called when nobody is in between. */
 static void check_sums(void)
 {
 	struct rngq_shares sum = { };
-	unsigned int on_lists = 0, apart = 0;
+	unsigned int on_list = 0, in_tree = 0;
 	int i;
 
 	for (i = 0; i < nr_opened; i++) {
@@ -627,35 +900,38 @@ static void check_sums(void)
 
 		if (is_free(&memory[i]))
 			continue;
-		on_lists += !list_empty(&member->waiter.node);
-		sum.nr_takers += !!taken;
+		on_list += !list_empty(&member->waiter.node);
+		in_tree += member->node.is_in_tree;
+		if (!list_empty(&member->waiter.node) != member->is_apart ||
+		    member->node.is_in_tree != member->is_in_line ||
+		    (member->is_apart && member->is_in_line))
+			broken("somebody waits where it should not");
+		sum.nr_members += taken || member->is_in_line;
 		if (!is_greedy(member))
 			sum.absent_bytes += min(taken, total.share_bytes);
 		if (member->epoch == total.epoch)
 			sum.granted_bytes += member->granted_bytes;
-		if (!member->is_waiting)
-			continue;
-		if (list_empty(&member->waiter.node))
-			broken("somebody waits, and is on no list");
-		if (member->is_apart) {
-			apart++;
-			continue;
-		}
-		sum.nr_waiting++;
-		sum.nr_idle += !taken;
-		sum.want_bytes += member->want_bytes;
+		sum.nr_newcomers += member->is_apart;
+		sum.nr_waiting += member->is_in_line;
+		if (member->is_in_line)
+			sum.want_bytes += member->want_bytes;
 	}
-	if (sum.nr_takers != total.nr_takers ||
+	if (sum.nr_members != total.nr_members ||
 	    sum.absent_bytes != total.absent_bytes ||
 	    sum.granted_bytes != total.granted_bytes ||
 	    sum.nr_waiting != total.nr_waiting ||
-	    sum.nr_idle != total.nr_idle || sum.want_bytes != total.want_bytes)
+	    sum.nr_newcomers != total.nr_newcomers ||
+	    sum.want_bytes != total.want_bytes)
 		broken("what is counted does not add up");
-	if (length(&total.newcomers) != apart ||
-	    length(&total.line) + apart != on_lists)
-		broken("somebody is on the wrong list");
-	if (total.granted_bytes > total.bucket.level_bytes)
-		broken("more is granted than there is");
+	if (length(&total.newcomers) != on_list || check_line() != in_tree)
+		broken("somebody is in the wrong line");
+	if (total.newcomer_bytes > total.newcomer_part)
+		broken("more is set aside for newcomers than was");
+	if (total.granted_bytes + total.newcomer_bytes > total.bucket.level_bytes)
+		broken("more is granted, or for newcomers, than there is");
+	if (total.bucket.refill_ns != RNGQ_NEVER &&
+	    total.bucket.refill_ns != total.end_ns)
+		broken("a refill will begin no round");
 	if (total.bucket.level_bytes > total.bucket.capacity_bytes)
 		broken("there is more than the bucket can hold");
 }
@@ -845,20 +1121,33 @@ static void mix(u64 sum[2], const void *from, size_t bytes)
 /* What nothing depends on, or not any more, must not make two states of one. */
 static void forget(void)
 {
+	u64 old_vtime = less(total.vtime, 2 * TURN_VTIME);
 	int i;
 
+	/* How virtual times differ is what counts, and not of those long ago. */
+	total.vtime -= old_vtime;
 	for (i = 0; i < nr_opened; i++) {
 		struct rngq_client *client = &memory[i];
 
 		if (is_free(client))
 			continue;
+		client->member.vtime = less(client->member.vtime, old_vtime);
 		client->throttled = 0;
 		client->throttled_ns = 0;
 		if (client->throttled_since_ns != RNGQ_NEVER)
 			client->throttled_since_ns = 0;
 	}
-	if (total.next_deal_ns <= total.now_ns)
-		total.next_deal_ns = 0;
+	/* But 0 tells that there was none. */
+	if (total.next_deal_ns && total.next_deal_ns <= total.now_ns)
+		total.next_deal_ns = 1;
+	if (last_deal_ns + DEAL_DISTANCE_NS <= clock_ns)
+		last_deal_ns = 0;
+	if (last_take_ns + RECENT_NS < clock_ns)
+		last_take_ns = 0;
+	for (i = 0; i < MAX_THREADS; i++) {
+		if (!threads[i].held_bytes)
+			threads[i].due_bytes = 0;
+	}
 }
 
 static void digest(void)
@@ -1093,7 +1382,7 @@ static u64 next_ns(bool early)
 		next = min_after(next, (model_periods() + 1) *
 				 TOTAL_PERIOD_MS * NSEC_PER_MSEC);
 	if (early) {
-		next = min_after(next, total.closing_ns);
+		next = min_after(next, total.next_ns);
 		next = min_after(next, total.end_ns);
 	}
 	return next;
@@ -1119,7 +1408,7 @@ static void check_sleeper(const struct task_struct *task)
 		broken("somebody sleeps, and there is something to read");
 	} else if (member->epoch == total.epoch && member->granted_bytes) {
 		broken("somebody sleeps who was granted something");
-	} else if (!member->is_waiting) {
+	} else if (!is_waiting(member)) {
 		broken("somebody sleeps, and is not in line");
 	}
 }
@@ -1144,22 +1433,20 @@ static void check_shares(void)
 static void check_deal(void)
 {
 	const struct rngq_bucket *bucket = &total.bucket;
-	u64 aside_bytes = total.granted_bytes + total.expected_bytes +
-		total.newcomer_bytes;
 	/* A period is the longest that anything is set aside or granted. */
-	u64 deal_ns = min(bucket->refill_ns, clock_ns + bucket->period_ns);
+	u64 end_ns = min3(bucket->refill_ns, total.end_ns,
+			  clock_ns + bucket->period_ns);
+	u64 deal_ns = min_after(end_ns, end_ns - CLOSING_NS);
 
-	if (!total.nr_waiting && list_empty(&total.newcomers))
+	if (!total.line.rb_root.rb_node && list_empty(&total.newcomers))
 		return;
 	if (bucket->rate_bytes == RNGQ_MAX)
 		broken("somebody is in line, and there is no limit");
-	if (bucket->refill_ns != RNGQ_NEVER)
-		deal_ns = min_after(deal_ns, bucket->refill_ns - CLOSING_NS);
 	/* What came free in between may wait, but not for long. */
-	if ((total.nr_waiting && bucket->level_bytes > aside_bytes) ||
-	    (!list_empty(&total.newcomers) &&
-	     (total.newcomer_bytes || !total.doubt)))
-		deal_ns = min(deal_ns, clock_ns + DEAL_DISTANCE_NS);
+	if ((bucket->level_bytes > aside_bytes(&total) &&
+	     (total.line.rb_root.rb_node || !total.is_short)) ||
+	    (!list_empty(&total.newcomers) && total.newcomer_bytes))
+		deal_ns = min(deal_ns, last_deal_ns + DEAL_DISTANCE_NS);
 	if (!deal_timer.is_queued || (u64)deal_timer.expires > deal_ns)
 		broken("nobody will deal when it is time");
 }
@@ -1182,7 +1469,7 @@ static void check_rest(void)
 	for (i = 0; i < MAX_FILES; i++) {
 		if (files[i].client && !files[i].is_asked &&
 		    !waitqueue_active(&files[i].client->wait) &&
-		    files[i].client->member.is_waiting)
+		    is_waiting(&files[i].client->member))
 			broken("a client is in line, and nobody waits for it");
 	}
 }
@@ -1234,7 +1521,7 @@ void model_check_end(void)
 {
 	int i;
 
-	if (!list_empty(&total.line) || !list_empty(&total.newcomers))
+	if (total.line.rb_root.rb_node || !list_empty(&total.newcomers))
 		broken("somebody is in line, and all have closed");
 	for (i = 0; i < nr_opened; i++) {
 		if (!is_free(&memory[i]))
@@ -1243,6 +1530,6 @@ void model_check_end(void)
 	if (TOTAL_RATE_BYTES && !was_changed && taken_bytes != delivered_bytes)
 		broken("a byte was taken, and neither delivered nor given back");
 	/* Whoever wanted it got each byte as soon as there was one. */
-	if (delivered_ns > IDEAL_PERIODS * TOTAL_PERIOD_MS * NSEC_PER_MSEC)
+	if (delivered_ns > IDEAL_MS * NSEC_PER_MSEC)
 		broken("the last one waited longer than all bytes need");
 }

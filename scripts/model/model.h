@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define UNBOUNDED	99
+#define UNBOUNDED	9999
 
 /* What a search does not tell: one thread a file, no root, no bound to check. */
 #ifndef FILE_USERS
@@ -20,15 +20,15 @@
 #ifndef CHANGES
 #define CHANGES		0
 #endif
-#ifndef IDEAL_PERIODS
-#define IDEAL_PERIODS	UNBOUNDED
+#ifndef IDEAL_MS
+#define IDEAL_MS	UNBOUNDED
 #endif
 #ifndef UNFAIR_BYTES
 #define UNFAIR_BYTES	UNBOUNDED
 #endif
 
 #define MAX_FILES	3	/* at the most, see FILES */
-#define STACK_BYTES	2048
+#define STACK_BYTES	2560
 
 /* What a thread can do. */
 enum model_call {

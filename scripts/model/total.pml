@@ -95,6 +95,7 @@ proctype faulty(byte file, wants, faults)
 		if
 		:: CALL(Pfaulty, CALL_READ, Pfaulty->file, LEFT(Pfaulty))
 		:: faults > 0 -> faults--;
+			WAIT(Pfaulty);
 			CALL(Pfaulty, CALL_READ_BAD, Pfaulty->file, LEFT(Pfaulty));
 			WAIT(Pfaulty)
 		:: faults > 0 -> faults--;
@@ -143,9 +144,10 @@ proctype poller(byte file, wants)
 	CALL(Ppoller, CALL_CLOSE, Ppoller->file, 0)
 }
 
-/* The same, but its first read has a bad address. */
+/* It takes a byte, and is no newcomer then. Its next read has a bad address. */
 proctype faulty_poller(byte file)
 {
+	CALL(Pfaulty_poller, CALL_READ, Pfaulty_poller->file, 1);
 	CALL(Pfaulty_poller, CALL_POLL, Pfaulty_poller->file, 0);
 	CALL(Pfaulty_poller, CALL_READ_BAD, Pfaulty_poller->file, 1);
 	CALL(Pfaulty_poller, CALL_POLL, Pfaulty_poller->file, 0);
@@ -182,7 +184,24 @@ proctype idler(byte file, polls)
 	CALL(Pidler, CALL_CLOSE, Pidler->file, 0)
 }
 
-/* The same, but it looks for a moment only. */
+/* The same, but it has taken a byte before: it waits in line, and its grants lapse. */
+proctype lapser(byte file, polls)
+{
+	byte periods;
+
+	CALL(Plapser, CALL_READ, Plapser->file, 1);
+	do
+	:: polls > 0 -> polls--;
+		WAIT(Plapser);
+		CALL(Plapser, CALL_POLL, Plapser->file, 0)
+	:: else -> break
+	od;
+	WAIT(Plapser);
+	CALL(Plapser, CALL_READ_NOWAIT, Plapser->file, 9);
+	CALL(Plapser, CALL_CLOSE, Plapser->file, 0)
+}
+
+/* Like an idler, but it looks for a moment only. */
 proctype asker(byte file, polls)
 {
 	byte periods;
@@ -206,7 +225,11 @@ proctype idle_reader(byte file, wants)
 	do
 	:: WANTS_MORE(Pidle_reader) ->
 		WAIT(Pidle_reader);
-		CALL(Pidle_reader, CALL_READ, Pidle_reader->file, LEFT(Pidle_reader))
+		if
+		:: CALL(Pidle_reader, CALL_READ, Pidle_reader->file, 1)
+		:: CALL(Pidle_reader, CALL_READ, Pidle_reader->file,
+			LEFT(Pidle_reader))
+		fi
 	:: else -> break
 	od;
 	CALL(Pidle_reader, CALL_CLOSE, Pidle_reader->file, 0)
