@@ -409,7 +409,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	*sum -= draw->due_bytes;
 	if (sum == &shares->granted_bytes)
 		member->granted_bytes -= draw->due_bytes;
-	else
+	else if (due)
 		member->vtime = max(member->vtime, shares->vtime) +
 			turns(shares, due);
 	if (member->is_in_line || member->is_apart)

@@ -320,7 +320,7 @@ bug trust-not-restored shares.c 's/^\tmember->is_trusted = true;//' turns
 bug lapsed-and-trusted shares.c '/^static void grant(/,/^}/s/member->is_trusted = false;//' lapse-trusted
 bug grant-does-not-lapse shares.c '/^static u64 granted_bytes/,/^}/s/member->epoch == shares->epoch ? \(.*\) : 0/\1/' lapse-trusted
 bug counted-as-waiting shares.c '/^static void stop_waiting/,/^}/s/account(.*, -1);//' turns
-bug taken-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->absent_bytes += .*;//' turns
+bug taken-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->absent_bytes += min/(void)min/' turns
 bug taker-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->nr_members += .*;//' turns
 bug absent-although-waiting shares.c 's/expected_bytes = 0;$/expected_bytes += 0;/' quanta
 bug left-in-tree shares.c '/^static void stop_waiting/,/^}/s/rb_erase_cached(.*);//' turns
@@ -352,8 +352,8 @@ bug newcomer-not-expected shares.c 's/shares->was_refused |= .*;//' asker
 bug newcomers-not-called shares.c '/^static .*next_waiter/,/^}/s/is_max || shares->newcomer_bytes/is_max/' doubt
 bug newcomers-in-line shares.c 's/^\tif (member->is_trusted) {/\tif (1) {/' turns
 bug newcomers-are-members shares.c '/^static .*due_bytes(/,/^}/s/if (!member->is_trusted)/if (0)/' asker
-bug newcomer-share-unlimited shares.c '/^static .*due_bytes(/,/^}/s/min3(shares->newcomer_bytes, /min3(shares->bucket.level_bytes, /' asker-many
-bug newcomers-share-nothing shares.c '/^static .*due_bytes(/,/^}/s/^\t\t\t    shares->newcomer_share);/\t\t\t    RNGQ_MAX);/' shares
+bug newcomer-share-unlimited shares.c '/^static .*due_bytes(/,/^}/s/min3(less(shares->newcomer_bytes, member->is_called ?/min3(less(shares->bucket.level_bytes, member->is_called ?/' asker-many
+bug newcomers-share-nothing shares.c '/^static .*due_bytes(/,/^}/s/free_bytes(shares), shares->newcomer_share);/free_bytes(shares), RNGQ_MAX);/' shares
 bug told-and-called shares.c 's/if (bytes && member->is_apart)/if (0)/' asker
 bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);//' turns
 

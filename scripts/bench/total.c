@@ -63,7 +63,7 @@
  */
 #define FEW		16
 #define RECORDINGS(members)	((members) == FEW ? 12 : REPETITIONS)
-#define MAX_CALLS	(2 * MAX_MEMBERS)
+#define MAX_CALLS	(8 * MAX_MEMBERS)
 
 #define HANGING		16000
 #define HANGING_BYTES	1000
