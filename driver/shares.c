@@ -269,7 +269,9 @@ static __always_inline u64 unwanted_bytes(const struct rngq_shares *shares,
 	u64 not_for_it = shares->expected_bytes + shares->newcomer_bytes +
 		shares->want_bytes;
 
-	if (shares->is_short)
+	/* Who was granted too little will want the rest. Is it this one alone? */
+	if (shares->is_short && (sum != &shares->granted_bytes || !due ||
+				 due != shares->granted_bytes))
 		return 0;
 	if (sum != &shares->granted_bytes) {
 		bytes -= due;

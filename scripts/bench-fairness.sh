@@ -5,7 +5,7 @@
 # for them, on Debian's stock kernel in QEMU (emulated, 2 CPUs), also beside some
 # that would like to spoil it; tell who got what on the standard error, print the
 # figures as rows of bench.sh's table, and draw an SVG in PICTURE, ./fairness.svg if
-# not given. It takes some six minutes.
+# not given. It takes some seven minutes.
 
 . "$(dirname "$0")/bench/vm.sh"
 
@@ -14,7 +14,7 @@ picture=$(realpath -m -- "${1-fairness.svg}")
 	die "there is no writable folder $(dirname "$picture") for the picture"
 need gnuplot-nox
 build_benchmark fairness
-say "booting $(basename "$image"); the whole run takes about six minutes"
+say "booting $(basename "$image"); the whole run takes about seven minutes"
 # Who gets no CPU comes too late for its share.
 undisturbed run_vm "$top" fairness '' 600 -accel tcg,thread=multi -smp 2 >&2
 gnuplot -c "$top/scripts/bench/fairness-plot" "$work/measured" >"$work/picture" ||

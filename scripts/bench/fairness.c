@@ -71,7 +71,7 @@
 #define LOG_SIZE	1024
 
 /* How many rows don't count at first, and how many do then; ROWS at the most. */
-static unsigned int early_rows = 3, rows = ROWS;
+static unsigned int early_rows = 10, rows = ROWS;
 static struct crowd_quota total = { .rate_bytes = RATE_BYTES, .period_ms = 1000 };
 
 static const char *const kind_names[CROWD_KINDS] = {
@@ -549,7 +549,6 @@ static void test_pollers(struct result *result)
 	int opened[2];
 	char byte;
 
-	early_rows = 10;
 	rows = SHORT_ROWS;
 	total.rate_bytes = RATE_BYTES;
 	snprintf(scenario, sizeof(scenario), "%llu bytes / %llu ms; 1 greedy client, %d that poll",
