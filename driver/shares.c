@@ -353,9 +353,9 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		shares->was_asked = true;
 		shares->was_refused |= !bytes;
 	}
-	/* A newcomer that is told need not be called. */
+	/* Who is told need not be called soon; but another may sleep on its file. */
 	if (bytes && member->is_apart)
-		stop_waiting(shares, member);
+		list_move_tail(&member->waiter.node, &shares->newcomers);
 	if (bytes || member->is_apart || member->is_in_line)
 		return bytes;
 

@@ -266,6 +266,8 @@ search polls "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=3 -DEARLY=0" \
 	"poller(0, 4); idle_reader(1, 4)"
 search shared-faulty "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
 	-DFILE_USERS=2" "faulty(0, 1, 1); reader(0, 2)"
+search told "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0 -DWAITS=3
+	-DFILE_USERS=2" "reader(0, 1); asker(0, 3); reader(1, 3)"
 search limit "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=0 -DEARLY=0" \
 	"reader(0, 1); reader(1, 1); root(1, 2)"
 
@@ -324,6 +326,7 @@ bug taken-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->absent_byt
 bug taker-not-counted shares.c '/^u64 rngq_shares_take/,/^}/s/shares->nr_members += .*;//' turns
 bug absent-although-waiting shares.c 's/expected_bytes = 0;$/expected_bytes += 0;/' quanta
 bug left-in-tree shares.c '/^static void stop_waiting/,/^}/s/rb_erase_cached(.*);//' turns
+bug told-not-called shares.c 's/^\t\tlist_move_tail(.*);/\t\tstop_waiting(shares, member);/' told
 bug newcomer-left-on-list shares.c '/^static void stop_waiting/,/^}/s/list_del_init(.*);//' turns
 bug first-not-known shares.c '/^static void join_line/,/^}/s/is_first = false;//' quanta
 bug order-turned shares.c '/^static void join_line/,/^}/s/member->vtime </member->vtime >/' quanta
@@ -354,7 +357,6 @@ bug newcomers-in-line shares.c 's/^\tif (member->is_trusted) {/\tif (1) {/' turn
 bug newcomers-are-members shares.c '/^static .*due_bytes(/,/^}/s/if (!member->is_trusted)/if (0)/' asker
 bug newcomer-share-unlimited shares.c '/^static .*due_bytes(/,/^}/s/min3(less(shares->newcomer_bytes, member->is_called ?/min3(less(shares->bucket.level_bytes, member->is_called ?/' asker-many
 bug newcomers-share-nothing shares.c '/^static .*due_bytes(/,/^}/s/free_bytes(shares), shares->newcomer_share);/free_bytes(shares), RNGQ_MAX);/' shares
-bug told-and-called shares.c 's/if (bytes && member->is_apart)/if (0)/' asker
 bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);//' turns
 
 say "searches: what the driver does in every order of events"

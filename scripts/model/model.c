@@ -680,8 +680,9 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		return bytes;
 	was_asked |= is_newcomer;
 	was_refused |= is_newcomer && !bytes;
-	if (bytes && member->is_apart)
-		broken("a newcomer is told, and will be called");
+	if (bytes && member->is_apart &&
+	    shares->newcomers.prev != &member->waiter.node)
+		broken("a newcomer is told, and others are called after it");
 	if (!has_waited && is_waiting(member))
 		check_newly_waiting(shares, member, file);
 	return bytes;
