@@ -4,14 +4,19 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "reader.h"
 #include "rngq.h"
 
 #define PERIOD_MS	200
+#define SIGNALS_MS	3000
 #define NO_COMPLETION	(-ETIME)
 
 static struct io_uring ring;
@@ -233,6 +238,95 @@ static void test_exit_while_waiting(unsigned int sqe_flags, const char *name)
 	       "and its client too");
 }
 
+static atomic_bool is_over;
+
+static void change_mask(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(how, &set, NULL);
+}
+
+static void *send_signals(void *unused)
+{
+	while (!is_over)
+		kill(getpid(), SIGUSR1);
+	return unused;
+}
+
+/* It has no worker yet, and the signals are for it: the other threads block them. */
+static void *read_by_new_worker(void *fd)
+{
+	struct io_uring own;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	char byte;
+	long ret;
+
+	change_mask(SIG_UNBLOCK);
+	ret = io_uring_queue_init(4, &own, 0);
+	if (ret)
+		return (void *)ret;
+	sqe = io_uring_get_sqe(&own);
+	io_uring_prep_read(sqe, *(int *)fd, &byte, 1, -1);
+	io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
+	io_uring_submit(&own);
+	while (io_uring_wait_cqe(&own, &cqe))
+		;
+	ret = cqe->res;
+	io_uring_queue_exit(&own);
+	return (void *)ret;
+}
+
+/*
+ * A worker is a thread that the task itself makes. If signals stop it four times,
+ * io_uring gives up and cancels what the worker should have done: of any file, as a
+ * pipe shows. debug-races accepts that.
+ */
+static void read_under_signals(int fd, const char *name, u64 *bytes)
+{
+	u64 give_up_ms = rngq_now_ms() + SIGNALS_MS;
+	unsigned int cancelled = 0, wrong = 0;
+	pthread_t sender, thread;
+	void *ret;
+
+	*bytes = 0;
+	change_mask(SIG_BLOCK);
+	is_over = false;
+	pthread_create(&sender, NULL, send_signals, NULL);
+	while (rngq_now_ms() < give_up_ms) {
+		pthread_create(&thread, NULL, read_by_new_worker, &fd);
+		pthread_join(thread, &ret);
+		*bytes += (long)ret == 1;
+		cancelled += (long)ret == -ECANCELED;
+		wrong += (long)ret != 1 && (long)ret != -ECANCELED;
+	}
+	is_over = true;
+	pthread_join(sender, NULL);
+	change_mask(SIG_UNBLOCK);
+	is_u64(wrong, 0, "workers that signals hinder read %s, or are cancelled", name);
+	diag("%llu were read, %u cancelled", *bytes, cancelled);
+}
+
+static void test_signals(void)
+{
+	int fd = rngq_open_quota(0, 1000000, HOUR_MS, 0), ends[2];
+	char bytes[4096] = "";
+	u64 count;
+
+	reader_handle_signals();
+	if (pipe(ends) || write(ends[1], bytes, sizeof(bytes)) != sizeof(bytes))
+		bail_out("a pipe can be filled");
+	read_under_signals(ends[0], "a pipe", &count);
+	read_under_signals(fd, "the device", &count);
+	is_u64(rngq_client(fd, "bytes"), count, "and no byte is lost");
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+}
+
 int main(void)
 {
 	int ret = io_uring_queue_init(16, &ring, 0);
@@ -252,6 +346,7 @@ int main(void)
 	test_cancel(IOSQE_ASYNC, "a worker's read");
 	test_exit_while_waiting(0, "a read in its ring");
 	test_exit_while_waiting(IOSQE_ASYNC, "a worker's read");
+	test_signals();
 	io_uring_queue_exit(&ring);
 	return done_testing();
 }

@@ -55,11 +55,13 @@ void reader_join(struct reader *reader)
 }
 
 atomic_int reader_signals;
+_Thread_local unsigned int reader_own_signals;
 
 void reader_count_signal(int signal)
 {
 	(void)signal;
 	reader_signals++;
+	reader_own_signals++;
 }
 
 void reader_handle_signals(void)

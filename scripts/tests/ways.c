@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "races.h"
+#include "reader.h"
 #include "rngq.h"
 
 #define PAGE		4096UL
@@ -215,7 +216,7 @@ static ssize_t uring_complete(struct work *w, struct io_uring_sqe *sqe, int *how
 	struct __kernel_timespec soon = {
 		.tv_nsec = pick(w->seed, 5) * NSEC_PER_MSEC,
 	};
-	unsigned int pending = 1;
+	unsigned int pending = 1, signals = reader_own_signals;
 	ssize_t ret = 0;
 
 	sqe->user_data = 1;
@@ -239,6 +240,9 @@ static ssize_t uring_complete(struct work *w, struct io_uring_sqe *sqe, int *how
 		io_uring_cqe_seen(&w->ring, cqe);
 		pending--;
 	}
+	/* Signals kept the ring from making a worker: see device-io-uring.c. */
+	if (reader_own_signals != signals)
+		*how |= CANCELLED;
 	return ret;
 }
 
@@ -259,7 +263,7 @@ static void uring_read(struct work *w)
 static void uring_poll(struct work *w)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&w->ring);
-	int how;
+	int how = MAY_SLEEP;
 
 	io_uring_prep_poll_add(sqe, w->fd, POLLIN);
 	if (uring_complete(w, sqe, &how) > 0)
