@@ -9,6 +9,7 @@
 #include <linux/compiler_attributes.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
+#include <linux/kobject.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/version.h>
@@ -35,6 +36,12 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0)
 #define user_backed_iter iter_is_iovec
+#endif
+
+/* It took the type as if it would change it. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#define kobject_init(kobj, type) \
+	kobject_init(kobj, (struct kobj_type *)(type))
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
