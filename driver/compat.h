@@ -38,6 +38,14 @@
 #define user_backed_iter iter_is_iovec
 #endif
 
+/* sparse was not told that spinlocks of RT are locks. */
+#if defined(CONFIG_PREEMPT_RT) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#undef __acquires
+#undef __releases
+#define __acquires(lock)
+#define __releases(lock)
+#endif
+
 /* It took the type as if it would change it. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #define kobject_init(kobj, type) \
