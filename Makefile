@@ -7,7 +7,7 @@ KDIR ?=
 # Where "make install" puts things, for packagers.
 DESTDIR ?=
 
-kdir = $(shell scripts/kdir.sh '$(KDIR)')
+kdir = $(shell scripts/build/kdir.sh '$(KDIR)')
 # Ask once, and stop if there is none: the script has said why.
 need_kdir = $(eval kdir := $(kdir))$(if $(kdir),,$(error no kernel to build for))
 
@@ -18,7 +18,8 @@ udev_rule = $(DESTDIR)/usr/lib/udev/rules.d/60-rngquota.rules
 modprobe_conf = $(DESTDIR)/etc/modprobe.d/rngquota.conf
 
 # Parts of "make bench".
-benches = $(patsubst scripts/%.sh,%,$(wildcard scripts/bench-*.sh))
+benches = $(patsubst scripts/bench/%.sh,bench-%,\
+	$(filter-out %/bench.sh,$(wildcard scripts/bench/*.sh)))
 
 .PHONY: all help demo bench $(benches) kunit vmtest check check-debug \
 	check-kcsan check-model check-snapshot coverage lint install uninstall clean
@@ -45,14 +46,20 @@ help:
 	@echo "make uninstall       what install has put there"
 	@echo "make clean           what make has built here"
 
-demo bench $(benches) kunit lint check check-debug check-kcsan check-model coverage:
-	@scripts/$@.sh
+demo bench:
+	@scripts/$@/$@.sh
+
+$(benches): bench-%:
+	@scripts/bench/$*.sh
+
+kunit lint check check-debug check-kcsan check-model coverage:
+	@scripts/test/$@.sh
 
 vmtest:
-	@scripts/vmtest.sh $(TESTS)
+	@scripts/test/vmtest.sh $(TESTS)
 
 check-snapshot:
-	@scripts/snapshottest.sh
+	@scripts/test/snapshottest.sh
 
 install: all
 	$(MAKE) -C $(kdir) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The init of bench-boot.sh's guest: does what keeps real ones from booting, it
+ * The init of boot.sh's guest: does what keeps real ones from booting, it
  * asks for a random byte and waits until there is one. It says nothing before,
  * lest its words and the kernel's get mixed on the console. There is no C
  * library for the guest's 32 bits.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The rows of bench-clients.sh, from what bench/clients.c measured.
+# The rows of clients.sh, from what bench/clients.c measured.
 
 function call_row(what, call, target, most,    change) {
 	change = 100 * (median[call, 10000] - median[call, 0]) / median[call, 0]

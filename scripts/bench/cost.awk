@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The rows of bench-cost.sh, from what bench/cost.c measured; "before" is the file
+# The rows of cost.sh, from what bench/cost.c measured; "before" is the file
 # of another module to compare with, which was measured for "first".
 
 function name(call) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The rows of bench-delivery.sh, from what bench/delivery.c and bench/lateness.c
+# The rows of delivery.sh, from what bench/delivery.c and bench/lateness.c
 # measured.
 
 $1 == "delivery" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module for bench-total.sh: how long rngquota keeps interrupts off, in cycles
+ * A module for total.sh: how long rngquota keeps interrupts off, in cycles
  * of a machine with one CPU. Of two kinds, the longest while "recording" is set:
  *
  *	off	A section: from where a lock is called that turns them off to where

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The rows of bench-total.sh, from what bench/total.c measured.
+# The rows of total.sh, from what bench/total.c measured.
 
 BEGIN {
 	split("read poll timer off", kinds, " ")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The table of bench-where.sh and its rows, from the addresses of the kernel's
+# The table of where.sh and its rows, from the addresses of the kernel's
 # functions, sorted, and of the instructions that were executed, by source.
 
 # Addresses are compared as text: they are all of one length.
