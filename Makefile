@@ -22,7 +22,7 @@ benches = $(patsubst scripts/bench/%.sh,bench-%,\
 	$(filter-out %/bench.sh,$(wildcard scripts/bench/*.sh)))
 
 .PHONY: all help demo bench $(benches) kunit vmtest check check-debug \
-	check-kcsan check-model check-snapshot coverage lint install uninstall clean
+	check-kcsan check-kernels check-model check-snapshot coverage lint install uninstall clean
 
 all:
 	$(need_kdir)@$(MAKE) -C $(kdir) M=$(CURDIR) modules
@@ -39,6 +39,7 @@ help:
 	@echo "make check           lint, kunit, what make does, and all system tests"
 	@echo "make check-debug     all suites on a debug kernel, injected faults, races (DURATION=), garbage"
 	@echo "make check-kcsan     the races on a kernel that looks for data races (DURATION=)"
+	@echo "make check-kernels   builds and tests on Debian's kernels from 5.10 on (KERNELS=)"
 	@echo "make check-model     all interleavings of clients that share total/, by spin"
 	@echo "make check-snapshot  machines that sleep, that are saved and restored, and what is in their memory"
 	@echo "make coverage        which lines of driver/ the tests reach, as HTML"
@@ -52,7 +53,7 @@ demo bench:
 $(benches): bench-%:
 	@scripts/bench/$*.sh
 
-kunit lint check check-debug check-kcsan check-model coverage:
+kunit lint check check-debug check-kcsan check-kernels check-model coverage:
 	@scripts/test/$@.sh
 
 vmtest:

@@ -19,11 +19,11 @@
 module=$("$top/scripts/build/build-module.sh" "$kdir")
 
 # Where vm/init goes on.
-mkdir -p "$work/test/vm"
-cp "$module/rngquota.ko" "$work/"
-cp "$top/scripts/bench/qemu-host" "$work/test/vm/run-tests"
+mkdir "$work/job"
+cp "$module/rngquota.ko" "$work/job/"
+cp "$top/scripts/bench/qemu-host" "$work/job/run-tests"
 gcc -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -I"$top/scripts/test/system" \
-	-o "$work/qemu" "$top/scripts/bench/qemu.c" \
+	-o "$work/job/qemu" "$top/scripts/bench/qemu.c" \
 	"$top"/scripts/test/system/{qtest,rngq,tap}.c || die "the benchmark did not build"
 initramfs "$work/initramfs" "$image" "$top/scripts/test/vm/init" \
 	virtio_pci 9pnet_virtio 9p overlay
@@ -35,8 +35,8 @@ measure() {
 
 	mkdir "$work/out"
 	emulated_pc "$(echo "$image"/boot/vmlinuz-*)" "$work/initramfs" "$work/console" \
-		"quiet panic_on_warn=1 vmtest=$work scripts=$work arguments=$1"
-	share_root "$work/out"
+		"quiet panic_on_warn=1 arguments=$1"
+	share_root / "$work/job" "$work/out"
 	start_vm 600 -serial stdio -smp 1 -m 2G -accel tcg,thread=single \
 		-icount "shift=$2,sleep=off" 1>&2
 	wait_vm

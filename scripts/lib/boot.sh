@@ -41,8 +41,13 @@ initramfs() {
 		modprobe -d "$image" -S "$release" --show-depends "$name"
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
 	while read -r file; do
-		cp "$file" "$root/modules/"
-		basename "$file" >>"$root/modules/order"
+		name=$(basename "$file" .xz)
+		if [[ $file = *.xz ]]; then
+			xz -dc "$file" >"$root/modules/$name"
+		else
+			cp "$file" "$root/modules/"
+		fi
+		echo "$name" >>"$root/modules/order"
 	done
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$out"
 }
@@ -59,11 +64,12 @@ emulated_pc() {
 		-serial "file:$3")
 }
 
-# share_root FOLDER: add to $pc this machine's root, to read, and that folder, to
-# write. vm/init mounts them.
+# share_root ROOT JOB OUT: add to $pc a root tree and the folder with what to run on it,
+# both to read, and one to write. vm/init mounts them.
 share_root() {
-	pc+=(-virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
-		-virtfs "local,path=$1,mount_tag=out,security_model=none")
+	pc+=(-virtfs "local,path=$1,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
+		-virtfs "local,path=$2,mount_tag=job,security_model=none,readonly=on,multidevs=remap"
+		-virtfs "local,path=$3,mount_tag=out,security_model=none")
 }
 
 # start_vm SECONDS QEMU-ARGUMENT...: boot what emulated_pc said, for so long at the

@@ -7,7 +7,8 @@
 # under prove.
 #
 # KERNEL=debug or kcsan boots that kernel of vm-kernel.sh; tests named debug-*
-# run only there. CPUS=2 is how many the VM has. VERBOSE=1 shows every test
+# run only there. KERNEL=NAME boots that kernel of debian-kernel.sh, on its release's
+# root tree; tests named qemu-* run only where that has a QEMU. CPUS=2 is how many the VM has. VERBOSE=1 shows every test
 # point. VMTEST_SECONDS is how long the VM may take, DURATION how long the tests
 # that have no end of their own, SEED what repeats a random one. COVERAGE=FOLDER
 # has the module count its lines, and puts the counts into a folder there.
@@ -23,15 +24,19 @@ need busybox-static cpio gcc kmod libaio-dev libc6-dev liburing-dev make perl \
 [ "$(dpkg --print-architecture)" = amd64 ] ||
 	die "vmtest runs on amd64 only: the VM is an x86-64 PC"
 kernel=${KERNEL:-stock}
-if [ "$kernel" = stock ]; then
+root=/
+ROOT=
+# What a root over 9p takes.
+drivers=(virtio_pci 9pnet_virtio 9p overlay)
+machine=pc memory=2G vm_seconds=2400 test_seconds=240
+options=panic_on_warn=1
+case $kernel in
+stock)
 	stock=$("$top/scripts/build/stock-kernel.sh" --headers)
 	{ read -r image; read -r kdir; } <<<"$stock"
 	vmlinuz=$(echo "$image"/boot/vmlinuz-*)
-	# What a root over 9p takes.
-	drivers=(virtio_pci 9pnet_virtio 9p overlay)
-	machine=pc memory=2G vm_seconds=2400 test_seconds=240
-	options=panic_on_warn=1
-else
+	;;
+debug | kcsan)
 	need stress-ng
 	kdir=$("$top/scripts/build/vm-kernel.sh" "$kernel")
 	image=
@@ -49,27 +54,40 @@ else
 	else
 		options+=' panic_on_warn=1'
 	fi
-fi
+	;;
+*)
+	debian=$("$top/scripts/build/debian-kernel.sh" "$kernel")
+	{ read -r ROOT; read -r image; read -r kdir; } <<<"$debian"
+	root=$ROOT
+	vmlinuz=$image/vmlinuz
+	;;
+esac
+export ROOT
 module=$("$top/scripts/build/build-module.sh" "$kdir" "${counting[@]}")
-[ "$kernel" = stock ] ||
+[[ $kernel != @(debug|kcsan) ]] ||
 	kunit=$("$top/scripts/build/build-module.sh" "$kdir" KUNIT=1 "${counting[@]}")
 log=$cache/vmtest${KERNEL:+-$kernel}
 locked vmtest
 programs=$cache/vmtest-$(key <(echo "$top"))
 mkdir -p "$programs"
 
-mkdir "$work/out"
-cp "$module/rngquota.ko" "$work/"
-[ "$kernel" = stock ] ||
-	cp "$kdir/lib/kunit/kunit.ko" "$kunit/rngquota_kunit.ko" "$work/"
+job=$work/job
+mkdir "$work/out" "$job"
+cp "$module/rngquota.ko" "$top"/scripts/test/vm/{run-tests,kernel-log} "$job/"
+if [[ $kernel = @(debug|kcsan) ]]; then
+	cp "$kdir/lib/kunit/kunit.ko" "$kunit/rngquota_kunit.ko" "$job/"
+	cat "$top"/kunit/*.c | grep -c '^kunit_test_suite(' >"$job/suites"
+fi
 
 # The tests to run: those that unload the module after those that need it, and
 # in the end a look at the kernel's log.
 cd "$top/scripts/test/system"
 shopt -s extglob nullglob
+built=()
 for source in !(module-*) module-*; do
 	[[ $source = *-*.@(c|sh) ]] || continue
-	[ "$kernel" != stock ] || [[ $source != debug-* ]] || continue
+	[[ $kernel = @(debug|kcsan) ]] || [[ $source != debug-* ]] || continue
+	[[ $source != qemu-* ]] || [ -e "$root/usr/bin/qemu-system-x86_64" ] || continue
 	name=${source%.*}
 	chosen=
 	for pattern in "${@:-*}"; do
@@ -78,19 +96,20 @@ for source in !(module-*) module-*; do
 	done
 	[ -n "$chosen" ] || continue
 	case $source in
-	*.c) echo "$programs/$name" ;;
-	*) echo "$PWD/$source" ;;
+	*.c) built+=("$programs/$name") ;;
+	*) cp "$source" "$job/$name" ;;
 	esac
-done >"$work/tests"
-[ -s "$work/tests" ] || die "no test in scripts/test/system is named $*"
-mapfile -t chosen < <(grep -F "$programs/" "$work/tests")
-make -s -C "$top/scripts/test/system" OUT="$programs" "${chosen[@]}" ||
+	echo "/run/job/$name" >>"$job/tests"
+done
+[ -s "$job/tests" ] || die "no test in scripts/test/system is named $*"
+make -s -C "$top/scripts/test/system" OUT="$programs" "${built[@]}" ||
 	die "the system tests did not build"
-echo "$top/scripts/test/vm/kernel-log" >>"$work/tests"
+[ ${#built[@]} = 0 ] || cp "${built[@]}" "$job/"
+echo /run/job/kernel-log >>"$job/tests"
 
 initramfs "$work/initramfs.cpio" "$image" "$top/scripts/test/vm/init" "${drivers[@]}"
 
-tests=$(wc -l <"$work/tests")
+tests=$(wc -l <"$job/tests")
 say "booting $(basename "${image:-$kdir}") for $tests test programs"
 exec {show}> >(tee "$work/out/prove" |
 	awk -v verbose="${VERBOSE-}" -v tests="$tests" -f "$top/scripts/test/vm/progress.awk" >&2)
@@ -98,8 +117,8 @@ show_pid=$!
 
 # What the kernel does not know of its command line is in the tests' environment.
 emulated_pc "$vmlinuz" "$work/initramfs.cpio" "$work/console" \
-	"log_buf_len=16M $options vmtest=$work scripts=$top/scripts test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}"
-share_root "$work/out"
+	"log_buf_len=16M $options test_seconds=$test_seconds ${DURATION:+DURATION=$DURATION} ${SEED:+SEED=$SEED} ${COVERAGE:+COVERAGE=yes}"
+share_root "$root" "$job" "$work/out"
 start_vm "${VMTEST_SECONDS:-$vm_seconds}" -serial stdio -machine $machine \
 	-accel tcg,thread=multi -smp "${CPUS:-2}" -m $memory 1>&"$show"
 exec {show}>&-

@@ -17,7 +17,7 @@ rmmod rngquota_kunit
 # A suite is "    # Subtest: bucket", "    1..62", "    ok 1 name" for each
 # case, and "ok 1 bucket".
 said=$(dmesg | sed -E "1,/$mark/d; s/^\[[^]]*\] //")
-suites=$(cat "$(dirname "$0")"/../../../kunit/*.c | grep -c '^kunit_test_suite(')
+suites=$(cat "$folder/suites")
 awk -v suites="$suites" '
 	/^    # Subtest: / { suite = $3 }
 	/^    1\.\.[0-9]+$/ { planned += substr($0, 8) }
