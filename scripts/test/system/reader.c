@@ -55,7 +55,7 @@ void reader_join(struct reader *reader)
 }
 
 atomic_int reader_signals;
-_Thread_local unsigned int reader_own_signals;
+__thread unsigned int reader_own_signals;
 
 void reader_count_signal(int signal)
 {

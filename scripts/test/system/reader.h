@@ -38,7 +38,7 @@ void reader_count_signal(int signal);
 extern atomic_int reader_signals;
 
 /* And how often in the calling thread. */
-extern _Thread_local unsigned int reader_own_signals;
+extern __thread unsigned int reader_own_signals;
 
 /* Send @signal to the thread and wait until its handler has run. */
 void reader_interrupt(struct reader *reader, int signal);
