@@ -93,7 +93,7 @@ static bool has_waiters(struct rngq_client *client)
 	return waitqueue_active(&client->wait);
 }
 
-/* Whoever sleeps in a read will take what it is woken for. */
+/* Whoever sleeps in a read will take a byte at least. */
 static enum rngq_way way_of_waiters(const struct rngq_client *client)
 {
 	return client->nr_asleep ? RNGQ_SLEEP : RNGQ_WAIT;
@@ -272,6 +272,23 @@ void rngq_client_wait_all_freed(void)
 }
 
 /**
+ * rngq_client_go_on() - have a client go on where one left that its process had
+ * @client: the client, which nobody reads or polls yet
+ * @left: what that one was of total/, after rngq_client_stop()
+ *
+ * Context: Process context.
+ */
+void rngq_client_go_on(struct rngq_client *client,
+		       const struct rngq_member *left)
+{
+	spin_lock_irq(&client->wait.lock);
+	rngq_shares_go_on(rngq_total_lock(ktime_get_ns()), &client->member,
+			  left);
+	rngq_total_unlock();
+	spin_unlock_irq(&client->wait.lock);
+}
+
+/**
  * rngq_client_stop() - end a client's business
  * @client: the client, which nobody reads or polls any more
  *
@@ -355,14 +372,18 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 }
 
 /*
- * An edge-triggered poller may stop here, without having seen that there is nothing
- * left, and wait for the edge.
+ * Something was taken. An edge-triggered poller may stop here, without having seen that
+ * there is nothing left, and wait for the edge. And the client is in line for the
+ * host's bucket no more: other threads that wait would not be woken for what is left.
  */
-static void await_edge(struct rngq_client *client, u64 now_ns)
+static void see_to_waiters(struct rngq_client *client, u64 now_ns)
 {
-	if (has_waiters(client) &&
-	    !available_bytes(client, RNGQ_MAX, way_of_waiters(client), now_ns))
+	if (!has_waiters(client))
+		return;
+	if (!available_bytes(client, RNGQ_MAX, way_of_waiters(client), now_ns))
 		await_refill(client);
+	else if (rngq_total_is_limited())
+		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 }
 
 /**
@@ -435,7 +456,7 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 						   available, &now_ns);
 		if (!err) {
 			bytes = take(client, first_bytes, now_ns, taken);
-			await_edge(client, now_ns);
+			see_to_waiters(client, now_ns);
 		}
 	} while (!err && !bytes);
 	if (err && !has_waiters(client)) {
@@ -472,7 +493,7 @@ size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
 	bytes = take(client, want_bytes, now_ns, taken);
-	await_edge(client, now_ns);
+	see_to_waiters(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
 }

@@ -102,6 +102,8 @@ struct rngq_client {
 };
 
 struct rngq_client *rngq_client_create(const struct kobj_type *type);
+void rngq_client_go_on(struct rngq_client *client,
+		       const struct rngq_member *left);
 void rngq_client_stop(struct rngq_client *client);
 struct rngq_bucket rngq_client_bucket(struct rngq_client *client);
 void rngq_client_put(struct rngq_client *client);

@@ -96,6 +96,7 @@ static int rngq_open(struct inode *inode, struct file *file)
 	return 0;
 
 err_cancel:
+	rngq_client_stop(client);
 	rngq_registry_cancel(client);
 err_put:
 	rngq_client_put(client);

@@ -49,6 +49,7 @@ enum rngq_start rngq_process_open(struct rngq_process *process,
  * @process: the process
  * @start: what rngq_process_open() has returned
  * @bucket: the client's bucket, from which nobody took any
+ * @member: what the client was of total/
  *
  * It is as if there had been no client: the bucket to go on with is left again,
  * a first fill is still to come. If others of the process came or went
@@ -57,13 +58,14 @@ enum rngq_start rngq_process_open(struct rngq_process *process,
  * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_cancel(struct rngq_process *process, enum rngq_start start,
-			 const struct rngq_bucket *bucket)
+			 const struct rngq_bucket *bucket,
+			 const struct rngq_member *member)
 {
 	bool alone = process->nr_clients == 1 && !process->left;
 
 	if (start == RNGQ_START_GOES_ON ||
 	    (start == RNGQ_START_FIRST && !alone))
-		rngq_process_close(process, bucket);
+		rngq_process_close(process, bucket, member);
 	else
 		process->nr_clients--;
 }
@@ -72,13 +74,16 @@ void rngq_process_cancel(struct rngq_process *process, enum rngq_start start,
  * rngq_process_close() - keep what a client leaves, for the process's next one
  * @process: the process that had opened it
  * @bucket: the client's bucket, from which nobody takes any more
+ * @member: what the client was of total/, after it left
  *
  * Context: Process context; the registry's mutex is held.
  */
 void rngq_process_close(struct rngq_process *process,
-			const struct rngq_bucket *bucket)
+			const struct rngq_bucket *bucket,
+			const struct rngq_member *member)
 {
 	process->bucket = *bucket;
+	process->member = *member;
 	process->credit_bytes += bucket->credit_bytes;
 	process->left = true;
 	process->nr_clients--;

@@ -185,6 +185,8 @@ int rngq_registry_add(struct rngq_client *client)
 					  &client->quota,
 					  values[RNGQ_BOOT_BYTES],
 					  ktime_get_ns());
+	if (client->start == RNGQ_START_GOES_ON)
+		rngq_client_go_on(client, &process->member);
 	list_add_tail(&client->node, &clients);
 	WRITE_ONCE(nr_clients, nr_clients + 1);
 
@@ -205,7 +207,7 @@ static void forget(struct rngq_client *client)
 
 /**
  * rngq_registry_remove() - forget a client, but not what its process has left
- * @client: the client, which nobody reads any more; changes no longer reach it
+ * @client: the client, after rngq_client_stop(); changes no longer reach it
  *
  * Context: Process context, may sleep.
  */
@@ -215,15 +217,14 @@ void rngq_registry_remove(struct rngq_client *client)
 
 	mutex_lock(&registry_mutex);
 	bucket = rngq_client_bucket(client);
-	rngq_process_close(client->process, &bucket);
+	rngq_process_close(client->process, &bucket, &client->member);
 	forget(client);
 	mutex_unlock(&registry_mutex);
 }
 
 /**
  * rngq_registry_cancel() - forget a client whose opening failed later on
- * @client: the client, which nobody has ever read or polled, so that it has
- *	neither a timer nor a part of total/ to give up
+ * @client: the client, which nobody has ever read or polled, after rngq_client_stop()
  *
  * Its process is as if it had not tried: see rngq_process_cancel().
  *
@@ -235,7 +236,8 @@ void rngq_registry_cancel(struct rngq_client *client)
 
 	mutex_lock(&registry_mutex);
 	bucket = rngq_client_bucket(client);
-	rngq_process_cancel(client->process, client->start, &bucket);
+	rngq_process_cancel(client->process, client->start, &bucket,
+			    &client->member);
 	forget(client);
 	mutex_unlock(&registry_mutex);
 }

@@ -11,7 +11,7 @@
 
 /* Closing comes this part of the period before its end, ... */
 #define CLOSING_PART		64
-/* ... but not later than this: it takes a while to wake somebody. */
+/* ... or this, if that is more: it takes a while to wake somebody. */
 #define CLOSING_MIN_NS		(2 * NSEC_PER_MSEC)
 /* There is no time to wake more than so many then, if they want it all. */
 #define WOKEN_AT_CLOSING	64
@@ -132,6 +132,8 @@ static void catch_up(const struct rngq_shares *shares,
 {
 	if (member->round == shares->round)
 		return;
+	member->is_expected = member->taken_bytes &&
+		member->round + 1 == shares->round;
 	member->round = shares->round;
 	if (member->taken_bytes)
 		member->before_bytes = member->taken_bytes;
@@ -144,7 +146,7 @@ static void begin_epoch(struct rngq_shares *shares)
 	shares->granted_bytes = 0;
 	shares->is_short = false;
 	shares->next_deal_ns = 0;
-	/* Rounded up: for whom too little is left, is first the next time. */
+	/* Rounded up: the last one gets what is left, and is first the next time. */
 	shares->quantum_bytes = DIV_ROUND_UP(spare_bytes(shares),
 					     max(shares->nr_waiting, 1ULL));
 }
@@ -247,7 +249,7 @@ static __always_inline u64 due_bytes(struct rngq_shares *shares,
 		return granted_bytes(shares, member);
 	*sum = &shares->newcomer_bytes;
 	/* Who does not wait leaves half of it to those who do. */
-	if (!member->is_trusted)
+	if (!member->is_trusted && !member->is_expected)
 		return min3(less(shares->newcomer_bytes, member->is_called ?
 				 0 : shares->newcomer_part / 2),
 			    free_bytes(shares), shares->newcomer_share);
@@ -269,7 +271,10 @@ static __always_inline u64 unwanted_bytes(const struct rngq_shares *shares,
 	u64 not_for_it = shares->expected_bytes + shares->newcomer_bytes +
 		shares->want_bytes;
 
-	/* Who was granted too little will want the rest. Is it this one alone? */
+	/*
+	 * If somebody was granted less than it wants, the rest is for those who were
+	 * granted something: for this one, if no other still has its grant.
+	 */
 	if (shares->is_short && (sum != &shares->granted_bytes || !due ||
 				 due != shares->granted_bytes))
 		return 0;
@@ -394,6 +399,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 
 	draw->bucket.level_bytes = 0;
 	draw->due_bytes = 0;
+	draw->was_trusted = member->is_trusted;
 	if (!is_limited(shares))
 		return want_bytes;
 	catch_up(shares, member);
@@ -433,11 +439,12 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 /**
  * rngq_shares_give_back() - return bytes that were taken and not delivered
  * @shares: the bucket and those who share it
- * @member: the client that took them; if it keeps none, it is not trusted for it
+ * @member: the client that took them; if it keeps none, it is no more trusted for it
  * @draw: where they came from
  * @bytes: how many
  *
- * What was granted or set aside is so again, and the rest is for all.
+ * What was granted or set aside is so again if that epoch goes on, and the client has
+ * not lined up again; the rest is for all.
  *
  * Context: Any; the owner's lock is held.
  */
@@ -452,7 +459,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	member->taken_bytes = less(member->taken_bytes, bytes);
 	account(shares, member, 1);
 	if (bytes >= draw->bucket.level_bytes)
-		member->is_trusted = false;
+		member->is_trusted &= draw->was_trusted;
 	rngq_bucket_give_back(&shares->bucket, &draw->bucket, bytes);
 
 	again_bytes = min3(bytes, draw->due_bytes, spare_bytes(shares));
@@ -487,7 +494,7 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 /**
  * rngq_shares_leave() - give everything up, and be expected no more
  * @shares: the bucket and those who share it
- * @member: the client, which may go afterwards
+ * @member: the client, which is only good for rngq_shares_go_on() afterwards
  *
  * Context: Any; the owner's lock is held.
  */
@@ -495,7 +502,29 @@ void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
 {
 	rngq_shares_withdraw(shares, member);
 	account(shares, member, -1);
-	member->taken_bytes = 0;
+}
+
+/**
+ * rngq_shares_go_on() - have a client go on where another one left
+ * @shares: the bucket and those who share it
+ * @member: the client, which is new
+ * @left: the other one, after rngq_shares_leave()
+ *
+ * Who closes and opens again has taken what it has taken.
+ *
+ * Context: Any; the owner's lock is held.
+ */
+void rngq_shares_go_on(struct rngq_shares *shares, struct rngq_member *member,
+		       const struct rngq_member *left)
+{
+	member->is_short = left->is_short;
+	member->is_trusted = left->is_trusted;
+	member->is_expected = left->is_expected;
+	member->round = left->round;
+	member->taken_bytes = left->taken_bytes;
+	member->before_bytes = left->before_bytes;
+	member->vtime = left->vtime;
+	catch_up(shares, member);
 	account(shares, member, 1);
 }
 
@@ -521,6 +550,10 @@ static void grant(struct rngq_shares *shares, struct rngq_member *member)
 		spare / shares->nr_waiting : shares->quantum_bytes;
 
 	bytes = min3(max(bytes, shares->least_bytes), member->want_bytes, spare);
+	/* What is not fetched now is lost: grant what it is known to take. */
+	if (shares->next_ns == shares->end_ns)
+		bytes = min(bytes, max(2 * (member->taken_bytes +
+					    member->before_bytes), 1ULL));
 	shares->is_short |= bytes < member->want_bytes;
 	shares->granted_bytes += bytes;
 	shares->vtime = max(shares->vtime, member->vtime);

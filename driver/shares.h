@@ -9,28 +9,32 @@
  *
  * Who does not wait may take up to a share at once, at any time of the round. What
  * such members took in the round before is expected of them again, and set aside.
- * So no member may take more than twice what it took then without waiting.
+ * So no member may take more than twice what it took in the last round in which it
+ * took any. What nobody wants comes on top of that.
  *
  * Who finds nothing waits in line, in the order of virtual time. A grant of a whole
  * quantum puts a client's virtual time on by a turn, a smaller one by less. A quantum
  * is what is not set aside, divided by those in line when the round began. What is
- * left then goes to those who wait some milliseconds later. A grant is kept for its
- * client until the epoch ends, and nobody else may take what waiters want. Who polls
- * is believed to want twice what it took in this round and the one before, unless its
- * last read came short.
+ * left then is granted some milliseconds later, to those who wait then. A grant is
+ * kept for its client until the epoch ends. What waiters want is taken by nobody else,
+ * but for the shares of those who do not wait. Who polls is believed to want twice what
+ * it took in this round and the one before, unless its last read came short.
  *
  * Closing. Shortly before the refill the round's second epoch begins: nothing is set
- * aside any more, grants lapse, and the waiters are granted what there is. For the
- * refill may find no room for it.
+ * aside any more, grants lapse, and the waiters are granted what there is, each up to
+ * twice what it took in this round and the one before. For the refill may find no room
+ * for it.
  *
  * Newcomers are clients that have not taken a byte yet, or not since their last grant:
- * they may only be asking. They wait apart, and are granted nothing. A share for each
- * is set aside for all of them (half of the bucket at the most, if that is more than 8
- * bytes), and they are called as long as they find some of it. Half of it is for those
- * only that were called. If newcomers leave more than half of it, they are in doubt:
- * it is a 32nd of the bucket then, until they take half of that, or none comes. Who
- * takes a byte is no newcomer any more. So asking alone earns nothing, and makes others
- * wait for a 32nd of the bucket, until closing.
+ * they may only be asking. (Who took a byte in the round before, has its share all the
+ * same, if it does not wait.) They wait apart, and are granted nothing. A share for
+ * each is set aside for all of them (half of the bucket at the most, if that is more
+ * than 8 bytes), and they are called as long as they find some of it. Half of it is for
+ * those only that were called. If newcomers leave more than half of it, they are in
+ * doubt: it is a 32nd of the bucket then, until they take half of that, or none comes.
+ * Who takes a byte is no newcomer any more. So asking alone earns nothing, and makes
+ * others wait until closing for a 32nd of the bucket, and for half of it in the first
+ * round.
  *
  * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the
  * round before. A share is 30 bytes, 20 are set aside, A and B are granted 35 each.
@@ -54,6 +58,7 @@ struct rngq_share_draw {
 	u64 *sum;		/* so many of them were set aside or granted, ... */
 	u64 due_bytes;
 	u64 epoch;		/* ... in that epoch */
+	bool was_trusted;	/* the client, before */
 };
 
 /* What belongs to one client, which it is a part of. */
@@ -63,8 +68,9 @@ struct rngq_member {
 	bool is_apart;
 	bool is_in_line;
 	bool is_called;		/* as a newcomer, after it waited */
-	bool is_short;		/* it was given less than it wanted the last time */
+	bool is_short;		/* it got less than it wanted when it last got any */
 	bool is_trusted;	/* it took a byte after its last grant: no newcomer */
+	bool is_expected;	/* it took a byte in the round before */
 	u64 round;		/* the round that it was last seen in */
 	u64 taken_bytes;	/* what it took in that round, and ... */
 	u64 before_bytes;	/* ... in the last one before in which it took any */
@@ -134,6 +140,8 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member);
 void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member);
+void rngq_shares_go_on(struct rngq_shares *shares, struct rngq_member *member,
+		       const struct rngq_member *left);
 struct rngq_member *rngq_shares_grant(struct rngq_shares *shares);
 u64 rngq_shares_next_ns(struct rngq_shares *shares);
 

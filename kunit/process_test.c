@@ -25,10 +25,11 @@
 #define SEED		get_random_u32()
 #endif
 
-/* A process, the buckets of its clients, the defaults, and the clock. */
+/* A process, the buckets of its clients and their shares, the defaults, and the clock. */
 struct scene {
 	struct rngq_process process;
 	struct rngq_bucket bucket[MOST_CLIENTS];
+	struct rngq_member member[MOST_CLIENTS];
 	struct rngq_draw draw;
 	struct rngq_quota defaults;
 	u64 boot_bytes;
@@ -61,14 +62,16 @@ static enum rngq_start open_client(struct scene *scene, int i)
 
 static void close_client(struct scene *scene, int i)
 {
-	rngq_process_close(&scene->process, &scene->bucket[i]);
+	rngq_process_close(&scene->process, &scene->bucket[i],
+			   &scene->member[i]);
 	/* It is freed. */
 	memset(&scene->bucket[i], 0x5a, sizeof(scene->bucket[i]));
 }
 
 static void cancel_client(struct scene *scene, int i, enum rngq_start start)
 {
-	rngq_process_cancel(&scene->process, start, &scene->bucket[i]);
+	rngq_process_cancel(&scene->process, start, &scene->bucket[i],
+			    &scene->member[i]);
 	memset(&scene->bucket[i], 0x5a, sizeof(scene->bucket[i]));
 }
 
@@ -275,11 +278,13 @@ static void bucket_closed_last_is_the_one_to_go_on_with(struct kunit *test)
 	open_client(s, 0);
 	open_client(s, 1);
 	take(s, 0, 4);
+	s->member[0].taken_bytes = 4;
 	s->now_ns += SEC / 2;
 	close_client(s, 1);
 	close_client(s, 0);
 	open_client(s, 2);
 	KUNIT_EXPECT_EQ(test, available(s, 2), 6ULL);
+	KUNIT_EXPECT_EQ(test, s->process.member.taken_bytes, 4ULL);
 	close_client(s, 2);
 
 	/* Of two the one that has less, if that is how they were closed. */

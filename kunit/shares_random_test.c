@@ -142,13 +142,11 @@ static void any_crowd(struct kunit *test)
 {
 	struct walk *walk = new_walk(test);
 	struct scene *s = walk->s = new_scene(test, 100, 100, 0);
-	u64 next_ns;
 	int step;
 
 	for (step = 0; step < 100000; step++) {
 		/* The first of them come often, the last ones seldom. */
 		int i = rnd(walk, 1 + rnd(walk, NR_CLIENTS)), kind = rnd(walk, 1000);
-		struct rngq_member *member = &s->client[i].member;
 		u64 want = rnd(walk, 2) ? 1 + rnd(walk, 100) : MOST;
 
 		if (kind < 250) {
@@ -160,14 +158,15 @@ static void any_crowd(struct kunit *test)
 					      rnd(walk, walk->draw.bucket.level_bytes + 1));
 			walk->draw.bucket.level_bytes = 0;
 		} else if (kind < 600) {
-			(kind % 2 ? rngq_shares_withdraw : rngq_shares_leave)(now(s), member);
+			reopen(s, i, kind % 2);
 		} else if (kind < 800) {
 			step_deal(test, walk);
 		} else if (kind < 900) {
 			s->now_ns += rnd(walk, rnd(walk, 4) * s->shares.bucket.period_ns + MS);
 		} else if (kind < 995) {
 			/* To the next deal, and a nanosecond to either side. */
-			next_ns = rngq_shares_next_ns(&s->shares);
+			u64 next_ns = rngq_shares_next_ns(&s->shares);
+
 			if (next_ns != RNGQ_NEVER && next_ns > s->now_ns)
 				s->now_ns = next_ns - 1 + rnd(walk, 3);
 		} else if (kind < 997) {
@@ -216,5 +215,4 @@ static struct kunit_case walk_cases[] = {
 };
 
 static struct kunit_suite walks = { .name = "rngquota_shares_random", .test_cases = walk_cases };
-
 kunit_test_suite(walks);

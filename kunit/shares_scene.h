@@ -75,6 +75,17 @@ static inline struct rngq_shares *now(struct scene *s)
 	return &s->shares;
 }
 
+static inline void reopen(struct scene *s, int i, bool is_same_process)
+{
+	struct rngq_member *member = &s->client[i].member, left;
+
+	rngq_shares_leave(now(s), member);
+	left = *member;
+	open_client(s, i);
+	if (is_same_process)
+		rngq_shares_go_on(now(s), member, &left);
+}
+
 static inline u64 ask(struct scene *s, int i, u64 want, enum rngq_way way)
 {
 	return rngq_shares_ask(now(s), &s->client[i].member, want, way);
@@ -152,10 +163,8 @@ static inline void come(struct scene *s, int i)
 	if (is_beat) {
 		client->beat_ns += habit->every_ms * MS;
 		client->left += habit->want;
-		if (habit->reopens) {
-			rngq_shares_leave(now(s), &client->member);
-			open_client(s, i);
-		}
+		if (habit->reopens)
+			reopen(s, i, false);
 		if (habit->fails)
 			rngq_shares_withdraw(now(s), &client->member);
 	}

@@ -173,9 +173,11 @@ unreached_lines() {
 			lines_of "$pan" >>"$work/all"
 		lines_of "$pan" <"${pan%pan}reached" >>"$work/reached"
 	done
-	# What is not of the model: the module's end.
+	# What is not of the model: the module's end, and what a process goes on with.
 	comm -23 <(sort -u "$work/all") <(sort -u "$work/reached") |
 		grep -E '/(shares|total)\.c:' |
+		grep -vxFf <(awk '/^void rngq_shares_go_on/,/^}/ {
+			print "driver/shares.c:" FNR }' "$top/driver/shares.c") |
 		while IFS=: read -r file line; do
 			printf '%s:%s: %s\n' "$file" "$line" \
 				"$(sed -n "${line}p" "$top/$file")"
@@ -268,6 +270,8 @@ search shared-faulty "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
 	-DFILE_USERS=2" "faulty(0, 1, 1); reader(0, 2)"
 search told "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0 -DWAITS=3
 	-DFILE_USERS=2" "reader(0, 1); asker(0, 3); reader(1, 3)"
+search sip "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=3 -DEARLY=0 -DWAITS=3
+	-DFILE_USERS=2" "reader(0, 4); sipper(0, 2)"
 search limit "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=0 -DEARLY=0" \
 	"reader(0, 1); reader(1, 1); root(1, 2)"
 
@@ -302,7 +306,8 @@ bug look-before-poll client.c '/^__poll_t rngq_client_poll/,/^}/{
 bug poll-in-vain client.c 's/^\tif (!(poll_requested_events.*/\tif (0)/' bystander
 bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-alone
 bug short-way-past-total client.c '/^static .*u64 take(/,/^}/s/rngq_total_is_limited()/0/' turns
-bug edge-not-armed client.c '/^static void await_edge/,/^}/s/has_waiters(client)/0/' edge-own
+bug edge-not-armed client.c '/^static void see_to_waiters/,/^}/s/!has_waiters(client)/1/' edge-own
+bug left-and-not-woken client.c '/^static void see_to_waiters/,/^}/s/wake_up_locked_poll(.*);/;/' sip
 bug short-read-says-nothing device.c 's/^\t\trngq_client_recheck(.*);/\t\t(void)0;/' edge-faulty
 bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
 bug not-given-back device.c 's/rngq_client_give_back(.*);/(void)0;/' faulty
@@ -317,7 +322,7 @@ bug clock-begins-unseen shares.c 's/^\t\tset_times(shares);/\t\t(void)0;/' doubt
 bug granted-again-unseen shares.c '/else if (!member->is_in_line)/,/}/s/\*draw->sum += .*;//' faulty-poller
 bug set-aside-no-more shares.c '/draw->sum != /,/else/s/\*draw->sum += .*;//' faulty
 bug origin-not-noted shares.c 's/^\tdraw->due_bytes = min.*;//' faulty
-bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted = false;/(void)0;/' faulty-again
+bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted &= draw->was_trusted;/(void)0;/' faulty-again
 bug trust-not-restored shares.c 's/^\tmember->is_trusted = true;//' turns
 bug lapsed-and-trusted shares.c '/^static void grant(/,/^}/s/member->is_trusted = false;//' lapse-trusted
 bug grant-does-not-lapse shares.c '/^static u64 granted_bytes/,/^}/s/member->epoch == shares->epoch ? \(.*\) : 0/\1/' lapse-trusted
@@ -354,7 +359,7 @@ bug doubted-in-absence shares.c 's/^\tshares->in_doubt &= .*;//' asker
 bug newcomer-not-expected shares.c 's/shares->was_refused |= .*;//' asker
 bug newcomers-not-called shares.c '/^static .*next_waiter/,/^}/s/is_max || shares->newcomer_bytes/is_max/' doubt
 bug newcomers-in-line shares.c 's/^\tif (member->is_trusted) {/\tif (1) {/' turns
-bug newcomers-are-members shares.c '/^static .*due_bytes(/,/^}/s/if (!member->is_trusted)/if (0)/' asker
+bug newcomers-are-members shares.c '/^static .*due_bytes(/,/^}/s/if (!member->is_trusted && .*)/if (0)/' asker
 bug newcomer-share-unlimited shares.c '/^static .*due_bytes(/,/^}/s/min3(less(shares->newcomer_bytes, member->is_called ?/min3(less(shares->bucket.level_bytes, member->is_called ?/' asker-many
 bug newcomers-share-nothing shares.c '/^static .*due_bytes(/,/^}/s/free_bytes(shares), shares->newcomer_share);/free_bytes(shares), RNGQ_MAX);/' shares
 bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);//' turns

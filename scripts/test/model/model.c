@@ -86,6 +86,7 @@ struct task_struct {
 	int delivered;
 	u64 held_bytes;		/* of total/, taken and not delivered */
 	u64 due_bytes;		/* of its last take: they were granted or set aside */
+	bool was_trusted;	/* its file, before that */
 	/* Of the edge-triggered epoll that it uses. */
 	struct wait_queue_entry item;
 	bool is_ready;
@@ -658,6 +659,16 @@ static void check_newly_waiting(const struct rngq_shares *shares,
 		broken("somebody waits, and will not be on the beat");
 }
 
+static bool is_new(const struct rngq_shares *shares,
+		   const struct rngq_member *member)
+{
+	if (file_of(member)->is_trusted)
+		return false;
+	if (member->round == shares->round)
+		return !member->is_expected;
+	return !member->taken_bytes || member->round + 1 != shares->round;
+}
+
 u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
@@ -665,7 +676,7 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	u64 level_bytes = shares->bucket.level_bytes;
 	u64 newcomer_bytes = min(shares->newcomer_bytes, free_bytes(shares));
 	bool has_waited = is_waiting(member);
-	bool is_newcomer = !file->is_trusted && !member->is_in_line &&
+	bool is_newcomer = is_new(shares, member) && !member->is_in_line &&
 		!granted_bytes(shares, member);
 	u64 bytes = unbooked_ask(shares, member, want_bytes, way);
 
@@ -703,7 +714,7 @@ static u64 most_bytes(const struct rngq_shares *shares,
 	}
 	if (member->is_in_line || granted_bytes(shares, member))
 		return granted_bytes(shares, member);
-	if (!file_of(member)->is_trusted)
+	if (is_new(shares, member))
 		return min(shares->newcomer_bytes, shares->newcomer_share);
 	return less(min(shares->share_bytes, 2 * before_bytes), taken);
 }
@@ -729,6 +740,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		broken("somebody took what others wait for");
 	taken_bytes += bytes;
 	current->held_bytes += bytes;
+	current->was_trusted = file_of(member)->is_trusted;
 	current->due_bytes = aside - aside_bytes(shares);
 	if (bytes) {
 		last_take_ns = clock_ns;
@@ -758,7 +770,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 		 less(shares->bucket.level_bytes, aside)))
 		broken("what was granted or set aside is so no more");
 	if (bytes == draw->bucket.level_bytes)
-		file_of(member)->is_trusted = false;
+		file_of(member)->is_trusted &= current->was_trusted;
 	taken_bytes -= bytes;
 	current->held_bytes -= bytes;
 }
@@ -778,6 +790,8 @@ void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
 
 	unbooked_leave(shares, member);
 	check_level(shares, level_bytes);
+	/* It is in no sum any more. What it took is for the process to remember. */
+	member->taken_bytes = 0;
 }
 
 /* It was granted so much. A quantum counts for a turn, a part of it for less. */

@@ -218,6 +218,20 @@ proctype asker(byte file, polls)
 }
 
 /* Like a reader, but in no hurry: so it is expected, and does not wait in line. */
+/* It reads a byte at any time, and does not wait for it. */
+proctype sipper(byte file, sips)
+{
+	byte periods;
+
+	do
+	:: sips > 0 -> sips--;
+		WAIT(Psipper);
+		CALL(Psipper, CALL_READ_NOWAIT, Psipper->file, 1)
+	:: else -> break
+	od;
+	CALL(Psipper, CALL_CLOSE, Psipper->file, 0)
+}
+
 proctype idle_reader(byte file, wants)
 {
 	byte periods;
