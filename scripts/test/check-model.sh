@@ -307,8 +307,7 @@ bug poll-in-vain client.c 's/^\tif (!(poll_requested_events.*/\tif (0)/' bystand
 bug short-way-past-waiters client.c 's/ && !has_waiters(client))) {/)) {/' edge-alone
 bug short-way-past-total client.c '/^static .*u64 take(/,/^}/s/rngq_total_is_limited()/0/' turns
 bug edge-not-armed client.c '/^static void see_to_waiters/,/^}/s/!has_waiters(client)/1/' edge-own
-bug left-and-not-woken client.c '/^static void see_to_waiters/,/^}/s/wake_up_locked_poll(.*);/;/' sip
-bug short-read-says-nothing device.c 's/^\t\trngq_client_recheck(.*);/\t\t(void)0;/' edge-faulty
+bug left-and-not-woken client.c '/^static void see_to_waiters/,/^}/s/wake_up_locked_poll(.*);/(void)0;/' sip
 bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
 bug not-given-back device.c 's/rngq_client_give_back(.*);/(void)0;/' faulty
 bug fault-with-bytes-held device.c 's/pagefault_[a-z]*();//' faulty
@@ -322,7 +321,7 @@ bug clock-begins-unseen shares.c 's/^\t\tset_times(shares);/\t\t(void)0;/' doubt
 bug granted-again-unseen shares.c '/else if (!member->is_in_line)/,/}/s/\*draw->sum += .*;//' faulty-poller
 bug set-aside-no-more shares.c '/draw->sum != /,/else/s/\*draw->sum += .*;//' faulty
 bug origin-not-noted shares.c 's/^\tdraw->due_bytes = min.*;//' faulty
-bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted &= draw->was_trusted;/(void)0;/' faulty-again
+bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted &= draw->was_trusted;/(void)0;/' faulty-poller
 bug trust-not-restored shares.c 's/^\tmember->is_trusted = true;//' turns
 bug lapsed-and-trusted shares.c '/^static void grant(/,/^}/s/member->is_trusted = false;//' lapse-trusted
 bug grant-does-not-lapse shares.c '/^static u64 granted_bytes/,/^}/s/member->epoch == shares->epoch ? \(.*\) : 0/\1/' lapse-trusted

@@ -142,7 +142,10 @@ static void to_file(struct work *w)
 	     MAY_SLEEP);
 }
 
-/* Somebody else may have been quicker. */
+/*
+ * Somebody else may have been quicker. Return whether there may be more: nothing is
+ * known of that, and no edge comes, after a read into a bad address.
+ */
 static bool read_nowait(struct work *w, int how)
 {
 	size_t size = any_size(w);
@@ -151,7 +154,7 @@ static bool read_nowait(struct work *w, int how)
 	ssize_t ret = rngq_read_nowait(w->fd, w->end - good, size);
 
 	note(w, before_ns, ret, NOWAIT | how);
-	return ret == (ssize_t)size;
+	return ret == (ssize_t)size || ret == -EFAULT;
 }
 
 static void by_poll(struct work *w)
