@@ -321,7 +321,7 @@ bug clock-begins-unseen shares.c 's/^\t\tset_times(shares);/\t\t(void)0;/' doubt
 bug granted-again-unseen shares.c '/else if (!member->is_in_line)/,/}/s/\*draw->sum += .*;//' faulty-poller
 bug set-aside-no-more shares.c '/draw->sum != /,/else/s/\*draw->sum += .*;//' faulty
 bug origin-not-noted shares.c 's/^\tdraw->due_bytes = min.*;//' faulty
-bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted &= draw->was_trusted;/(void)0;/' faulty-poller
+bug trusted-for-nothing shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_trusted &= draw->was_trusted;/(void)0;/' edge-faulty
 bug trust-not-restored shares.c 's/^\tmember->is_trusted = true;//' turns
 bug lapsed-and-trusted shares.c '/^static void grant(/,/^}/s/member->is_trusted = false;//' lapse-trusted
 bug grant-does-not-lapse shares.c '/^static u64 granted_bytes/,/^}/s/member->epoch == shares->epoch ? \(.*\) : 0/\1/' lapse-trusted
