@@ -328,6 +328,25 @@ struct rngq_bucket rngq_client_bucket(struct rngq_client *client)
 	return bucket;
 }
 
+/**
+ * rngq_client_member() - look at what a client is of total/
+ * @client: the client, after rngq_client_stop()
+ *
+ * Who reads its counters, or was about to wake it, may still bring it up to date.
+ *
+ * Context: Process context.
+ * Return: A copy of it, for rngq_client_go_on().
+ */
+struct rngq_member rngq_client_member(struct rngq_client *client)
+{
+	struct rngq_member member;
+
+	spin_lock_irq(&client->wait.lock);
+	member = client->member;
+	spin_unlock_irq(&client->wait.lock);
+	return member;
+}
+
 static int wait_until_available(struct rngq_client *client, u64 want_bytes,
 				u64 *available, u64 *now_ns)
 {

@@ -106,6 +106,7 @@ void rngq_client_go_on(struct rngq_client *client,
 		       const struct rngq_member *left);
 void rngq_client_stop(struct rngq_client *client);
 struct rngq_bucket rngq_client_bucket(struct rngq_client *client);
+struct rngq_member rngq_client_member(struct rngq_client *client);
 void rngq_client_put(struct rngq_client *client);
 void rngq_client_release(struct kobject *kobj);
 void rngq_client_wait_all_freed(void);

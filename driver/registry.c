@@ -214,10 +214,12 @@ static void forget(struct rngq_client *client)
 void rngq_registry_remove(struct rngq_client *client)
 {
 	struct rngq_bucket bucket;
+	struct rngq_member member;
 
 	mutex_lock(&registry_mutex);
 	bucket = rngq_client_bucket(client);
-	rngq_process_close(client->process, &bucket, &client->member);
+	member = rngq_client_member(client);
+	rngq_process_close(client->process, &bucket, &member);
 	forget(client);
 	mutex_unlock(&registry_mutex);
 }
@@ -233,11 +235,13 @@ void rngq_registry_remove(struct rngq_client *client)
 void rngq_registry_cancel(struct rngq_client *client)
 {
 	struct rngq_bucket bucket;
+	struct rngq_member member;
 
 	mutex_lock(&registry_mutex);
 	bucket = rngq_client_bucket(client);
+	member = rngq_client_member(client);
 	rngq_process_cancel(client->process, client->start, &bucket,
-			    &client->member);
+			    &member);
 	forget(client);
 	mutex_unlock(&registry_mutex);
 }
