@@ -128,10 +128,10 @@ static const char *trace_left(void)
 }
 
 /*
- * No client is opened: before it is released the module can't be unloaded. So there may
- * be no clients/ either: open() makes up for that.
+ * No client is opened: before it is released the module can't be unloaded. So after a
+ * fault there may be no clients/ either: open() makes up for that.
  */
-static const char *does_not_work(void)
+static const char *does_not_work(bool was_fault)
 {
 	char text[32];
 
@@ -141,6 +141,8 @@ static const char *does_not_work(void)
 		return "default/ does not work";
 	if (rngq_attr_read(text, sizeof(text), "stats/clients") <= 0 || strcmp(text, "0\n"))
 		return "stats/ does not work";
+	if (!was_fault && !exists(RNGQ_SYSFS "/clients"))
+		return "there is no clients/";
 	return NULL;
 }
 
@@ -153,7 +155,7 @@ static noreturn void make_attempt(struct attempt *attempt, char *name)
 	attempt->left = failnth_disarm();
 	attempt->has_called = true;
 	if (!attempt->ret) {
-		attempt->wrong = does_not_work();
+		attempt->wrong = does_not_work(!attempt->left);
 		if (syscall(SYS_delete_module, name, O_NONBLOCK))
 			attempt->wrong = "it can't be unloaded";
 	}
