@@ -93,12 +93,6 @@ static bool has_waiters(struct rngq_client *client)
 	return waitqueue_active(&client->wait);
 }
 
-/* Whoever sleeps in a read will take a byte at least. */
-static enum rngq_way way_of_waiters(const struct rngq_client *client)
-{
-	return client->nr_asleep ? RNGQ_SLEEP : RNGQ_WAIT;
-}
-
 /* If its own bucket is what is waited for, arm the timer for the refill. */
 static void await_refill(struct rngq_client *client)
 {
@@ -166,7 +160,7 @@ static void recheck(struct rngq_client *client, u64 now_ns)
 	/* Before the generator is ready nobody is woken: its watch does that. */
 	if (!has_waiters(client) || !rngq_crng_ready())
 		return;
-	if (available_bytes(client, RNGQ_MAX, way_of_waiters(client), now_ns))
+	if (available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 	else
 		await_refill(client);
@@ -282,8 +276,8 @@ void rngq_client_go_on(struct rngq_client *client,
 		       const struct rngq_member *left)
 {
 	spin_lock_irq(&client->wait.lock);
-	rngq_shares_go_on(rngq_total_lock(ktime_get_ns()), &client->member,
-			  left);
+	rngq_total_lock(ktime_get_ns());
+	rngq_shares_go_on(&client->member, left);
 	rngq_total_unlock();
 	spin_unlock_irq(&client->wait.lock);
 }
@@ -305,7 +299,7 @@ void rngq_client_stop(struct rngq_client *client)
 	spin_lock_irq(&client->wait.lock);
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
-	rngq_shares_leave(rngq_total_lock(now_ns), &client->member);
+	rngq_shares_withdraw(rngq_total_lock(now_ns), &client->member);
 	rngq_total_unlock();
 	end_wait_for_total(client, now_ns);
 	spin_unlock_irq(&client->wait.lock);
@@ -355,15 +349,13 @@ static int wait_until_available(struct rngq_client *client, u64 want_bytes,
 
 	/* At the head, so that no exclusive poller takes the wake-up away. */
 	__add_wait_queue(&client->wait, &wait);
-	client->nr_asleep++;
 	while (!err) {
-		*available = available_or_await(client, want_bytes, RNGQ_SLEEP,
+		*available = available_or_await(client, want_bytes, RNGQ_WAIT,
 						now_ns);
 		if (*available)
 			break;
 		err = do_wait_intr_irq(&client->wait, &wait);
 	}
-	client->nr_asleep--;
 	__remove_wait_queue(&client->wait, &wait);
 	__set_current_state(TASK_RUNNING);
 	return err;
@@ -377,6 +369,7 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 				u64 now_ns, struct rngq_taken *taken)
 {
 	taken->total.bucket.level_bytes = 0;
+	taken->total.left_line = false;
 	if (rngq_total_is_limited()) {
 		bytes = min(bytes, rngq_bucket_available(&client->bucket));
 		if (!bytes)
@@ -392,16 +385,17 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 
 /*
  * Something was taken. An edge-triggered poller may stop here, without having seen that
- * there is nothing left, and wait for the edge. And the client is in line for the
- * host's bucket no more: other threads that wait would not be woken for what is left.
+ * there is nothing left, and wait for the edge. And if the client is in line for the
+ * host's bucket no more, other threads that wait would not be woken for what is left.
  */
-static void see_to_waiters(struct rngq_client *client, u64 now_ns)
+static void see_to_waiters(struct rngq_client *client, u64 now_ns,
+			   const struct rngq_taken *taken)
 {
 	if (!has_waiters(client))
 		return;
-	if (!available_bytes(client, RNGQ_MAX, way_of_waiters(client), now_ns))
+	if (!available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
 		await_refill(client);
-	else if (rngq_total_is_limited())
+	else if (taken->total.left_line)
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -464,8 +458,8 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 	spin_lock_irq(&client->wait.lock);
 	do {
 		*available = available_or_await(client, want_bytes,
-						nowait ? RNGQ_WAIT : RNGQ_SLEEP,
-						&now_ns);
+						nowait && !has_waiters(client) ?
+						RNGQ_TRY : RNGQ_WAIT, &now_ns);
 		if (*available)
 			err = 0;
 		else if (nowait)
@@ -475,7 +469,7 @@ ssize_t rngq_client_await(struct rngq_client *client, size_t want_bytes,
 						   available, &now_ns);
 		if (!err) {
 			bytes = take(client, first_bytes, now_ns, taken);
-			see_to_waiters(client, now_ns);
+			see_to_waiters(client, now_ns, taken);
 		}
 	} while (!err && !bytes);
 	if (err && !has_waiters(client)) {
@@ -512,7 +506,7 @@ size_t rngq_client_take_more(struct rngq_client *client, size_t want_bytes,
 	now_ns = ktime_get_ns();
 	refresh(client, now_ns);
 	bytes = take(client, want_bytes, now_ns, taken);
-	see_to_waiters(client, now_ns);
+	see_to_waiters(client, now_ns, taken);
 	spin_unlock_irq(&client->wait.lock);
 	return bytes;
 }

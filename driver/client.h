@@ -87,7 +87,6 @@ struct rngq_client {
 	enum rngq_start start;		/* R: what it started with */
 
 	wait_queue_head_t wait;
-	unsigned int nr_asleep;		/* L: readers that sleep */
 	struct hrtimer timer;		/* L: when it is armed, and for when */
 	struct rngq_bucket bucket;	/* L */
 	struct rngq_member member;	/* T: its part in the host's bucket */

@@ -3,42 +3,44 @@
  * Shares: who gets what of a bucket that is too small for all (max-min fairness).
  *
  * Rounds. Each refill begins a round. Its members are the clients that took a byte
- * in the round before, and those in line. The bucket divided by the members is a
- * share. Nobody walks over the members: each sees by the number of the round that
- * it is behind, when it next comes.
+ * in the round before. A member is expected to want the same again: its demand. If it
+ * came short, that is what it wanted, but at most eight times what it took. So asking
+ * alone earns nothing.
  *
- * Who does not wait may take up to a share at once, at any time of the round. What
- * such members took in the round before is expected of them again, and set aside.
- * So no member may take more than twice what it took in the last round in which it
- * took any. What nobody wants comes on top of that.
+ * The share is the most that a member has of its own, such that all demands, each cut
+ * to the share, fill the bucket. It follows from three sums: the number of members, of
+ * hungry ones, whose demand reached the last share, and what the others, the modest
+ * ones, demand. Nobody walks over the members. Each sees by the number of the round
+ * that it is behind, when it next comes, and gets its credit then: its demand cut to
+ * the share, in fractions of a byte. What hungry and modest members have to come is
+ * set aside. The rest is for everybody.
  *
- * Who finds nothing waits in line, in the order of virtual time. A grant of a whole
- * quantum puts a client's virtual time on by a turn, a smaller one by less. A quantum
- * is what is not set aside, divided by those in line when the round began. What is
- * left then is granted some milliseconds later, to those who wait then. A grant is
- * kept for its client until the epoch ends. What waiters want is taken by nobody else,
- * but for the shares of those who do not wait. Who polls is believed to want twice what
- * it took in this round and the one before, unless its last read came short.
+ * Newcomers are all other clients. If one asks, a 32nd of the bucket is set aside for
+ * them in the next round; if they took half of that, a quarter, or an equal share for
+ * each, but no more than half. Each may have a part of it, half of it is for those only
+ * that waited. Who took one byte is a member in the next round, and has its share in
+ * the third, as 8 * 8 > 32. Who was a member before has credit for twice what it took
+ * then, out of half of what is set aside for the modest.
  *
- * Closing. Shortly before the refill the round's second epoch begins: nothing is set
- * aside any more, grants lapse, and the waiters are granted what there is, each up to
- * twice what it took in this round and the one before. For the refill may find no room
- * for it.
+ * Closing comes shortly before the refill, which may find no room for what is left.
+ * That is for those who came short, in proportion to what they took in the round. In
+ * the second half of closing it is for everybody.
  *
- * Newcomers are clients that have not taken a byte yet, or not since their last grant:
- * they may only be asking. (Who took a byte in the round before, has its share all the
- * same, if it does not wait.) They wait apart, and are granted nothing. A share for
- * each is set aside for all of them (half of the bucket at the most, if that is more
- * than 8 bytes), and they are called as long as they find some of it. Half of it is for
- * those only that were called. If newcomers leave more than half of it, they are in
- * doubt: it is a 32nd of the bucket then, until they take half of that, or none comes.
- * Who takes a byte is no newcomer any more. So asking alone earns nothing, and makes
- * others wait until closing for a 32nd of the bucket, and for half of it in the first
- * round.
+ * Lines. Who finds nothing may wait in line, and is called when there is something for
+ * it: first who had less than its share in the round in which it lined up, then who
+ * had it, then who owes some of it (see below), each line from its head. Every other
+ * one that is called is a newcomer; those last that were told of bytes and took none.
+ * At closing, who had less than its share is the last: it left it.
  *
- * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the
- * round before. A share is 30 bytes, 20 are set aside, A and B are granted 35 each.
- * If C takes 15 of them only, A and B are granted the other 5 at closing.
+ * Fractions. If there are fewer bytes than members, who is called may take a byte
+ * although its credit is less. It owes the rest. So does a hungry member that takes of
+ * what is left when all of them had theirs. With many clients and a short period a byte
+ * is not worth a wake-up: it is what a millisecond brings, and who is called owes that.
+ * Nobody owes more than that.
+ *
+ * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the round
+ * before. The share is 35 bytes. A and B are called, and take that. C takes 15, whenever
+ * it likes. At closing A and B are called for the other 5.
  *
  * Times are passed in, and nothing in here locks: the owner does (total.c).
  */
@@ -46,7 +48,6 @@
 #define RNGQUOTA_SHARES_H
 
 #include <linux/list.h>
-#include <linux/rbtree.h>
 #include <linux/types.h>
 
 #include "bucket.h"
@@ -55,74 +56,95 @@
 /* Bytes that were taken, for giving them back. */
 struct rngq_share_draw {
 	struct rngq_draw bucket;
-	u64 *sum;		/* so many of them were set aside or granted, ... */
-	u64 due_bytes;
-	u64 epoch;		/* ... in that epoch */
-	bool was_trusted;	/* the client, before */
+	u64 epoch;
+	u64 credit;		/* so much of the client's was used in that epoch, */
+	u64 aside_bytes;	/* so many bytes had been set aside for those like it, */
+	u64 extra_bytes;	/* and so many were extra bytes */
+	bool left_line;		/* the client, as it waits no more */
+};
+
+/* Where a client waits. */
+enum rngq_line {
+	RNGQ_LINE_NONE,
+	RNGQ_LINE_FULL,		/* it had its share in this round, */
+	RNGQ_LINE_OVER,		/* and owes some of it */
+	RNGQ_LINE_NEW,		/* it is a newcomer, */
+	RNGQ_LINE_TOLD,		/* and took nothing when there was something */
+	RNGQ_LINE_UNDER,	/* it had less than its share */
+	RNGQ_NR_LINES
 };
 
 /* What belongs to one client, which it is a part of. */
 struct rngq_member {
-	struct rngq_waiter waiter;	/* among the newcomers that wait */
-	struct rb_node node;		/* in line */
-	bool is_apart;
-	bool is_in_line;
-	bool is_called;		/* as a newcomer, after it waited */
-	bool is_short;		/* it got less than it wanted when it last got any */
-	bool is_trusted;	/* it took a byte after its last grant: no newcomer */
-	bool is_expected;	/* it took a byte in the round before */
-	u64 round;		/* the round that it was last seen in */
-	u64 taken_bytes;	/* what it took in that round, and ... */
-	u64 before_bytes;	/* ... in the last one before in which it took any */
-	u64 want_bytes;		/* if it is in line */
-	u64 epoch;		/* when it began to wait, or got its grant */
-	u64 granted_bytes;	/* what is left of that */
-	u64 vtime;		/* its place in line */
+	struct rngq_waiter waiter;
+	enum rngq_line line;
+	bool is_hungry;		/* it was when the round began */
+	bool is_short;		/* it got less than it wanted when it last came */
+	bool is_served;		/* since then: it had all that was its own */
+	bool is_called;		/* in this round, after it waited, ... */
+	bool is_due;		/* ... in this epoch, and has not come yet */
+	bool is_told;		/* that there is something, and took nothing since */
+	u64 epoch;		/* that it was last seen in, */
+	u64 round;		/* and that epoch's round */
+	u64 taken_bytes;	/* in that round, */
+	u64 before_bytes;	/* and in the last one before in which it took any */
+	u64 expected_bytes;	/* what it was expected to want in this round; 0: it is */
+	u64 demand_bytes;	/* no member. The same for the next one. */
+	u64 vtime;		/* so far behind that of the shares is its credit */
+	u64 extra_bytes;	/* what it may have of those */
 };
 
 /* A bucket, and those who share it. */
 struct rngq_shares {
 	struct rngq_bucket bucket;
 	u64 now_ns;
-	struct rb_root_cached line;
-	struct list_head newcomers;	/* that wait */
-	u64 nr_newcomers;
-	u64 nr_waiting;		/* in line */
-	u64 want_bytes;		/* what they want */
-	u64 vtime;		/* the latest at which a grant was made */
+	struct list_head line[RNGQ_NR_LINES];
+	u64 nr_in_line[RNGQ_NR_LINES];
+	u64 nr_waiting;		/* in all lines */
 
 	u64 round;
-	u64 end_ns;		/* when the next one begins */
-	u64 next_ns;		/* when closing does, or, after that, the next one */
-	u64 share_bytes;	/* at least 1 */
-	u64 least_bytes;	/* what a wake-up is worth, if it is wanted */
-	u64 expected_bytes;	/* set aside for members that don't wait, */
-	u64 newcomer_bytes;	/* and for newcomers; it was so much ... */
-	u64 newcomer_part;
-	u64 newcomer_share;	/* ... and is so much for each */
-	bool in_doubt;		/* newcomers left it */
+	u64 epoch;		/* a round has two, the second one is closing */
+	bool is_closing;
+	u64 next_ns;		/* when the next epoch begins, */
+	u64 end_ns;		/* and the next round */
+	u64 last_ns;		/* from when on all is for everybody; RNGQ_NEVER */
+	u64 vtime;		/* all shares so far. The unit is a RNGQ_VBYTE'th byte. */
+	u64 share;		/* in the same unit */
+	u64 share_bytes;	/* at least 1; */
+	u64 last_share_bytes;	/* in the round before */
+	u64 least_bytes;	/* what a wake-up is worth */
+	u64 aside_bytes[2];	/* set aside for modest members, and for hungry ones */
+	u64 nr_unserved;	/* so many of the latter had not all of their own */
+	u64 away_bytes;		/* of the first, for who was away in the round before */
+	u64 extra_bytes;	/* set aside for newcomers; closing: for who came short */
+	u64 extra_part;		/* so many were, */
+	u64 extra_most;		/* so many for one newcomer, */
+	u64 extra_ratio;	/* or for a byte that one took; same unit as the share */
+	bool was_used;		/* newcomers took half of what was set aside */
 
 	/* Counted for the next round: */
 	u64 nr_members;
-	u64 absent_bytes;	/* what they are expected to want */
-	bool was_asked;		/* by a newcomer, ... */
-	bool was_refused;	/* ... which found nothing */
+	u64 nr_hungry;
+	u64 demand_bytes;	/* each cut to the share */
+	u64 short_bytes;	/* what those took that came short */
+	bool was_asked;		/* by a newcomer, which found nothing */
 
-	u64 epoch;
-	u64 quantum_bytes;
-	u64 turn_bytes;		/* the quantum of the round */
-	u64 granted_bytes;	/* what is left of all grants */
-	bool is_short;		/* somebody was granted less than it wants */
-	u64 next_deal_ns;	/* 0: there was none in this epoch */
+	bool has_changed;	/* since the last deal: somebody may be called */
+	u64 next_deal_ns;
+	u64 nr_due;		/* called in this epoch, and have not come yet; no newcomers */
+	u64 deal_extra_bytes;	/* what there was before the first newcomer was called */
 	unsigned int nr_woken;	/* in this deal, ... */
-	unsigned int nr_called;	/* ... of which so many are newcomers */
+	unsigned int nr_newcomers;	/* ... of which so many are newcomers */
 };
+
+/* The unit of shares, a power of two: what a client is owed may be less than a byte. */
+#define RNGQ_VBYTE		BIT_ULL(16)
 
 /* What a client does that finds nothing. */
 enum rngq_way {
 	RNGQ_GO,		/* it only looked */
+	RNGQ_TRY,		/* it wanted something, but does not wait */
 	RNGQ_WAIT,		/* it would like to be woken */
-	RNGQ_SLEEP,		/* the same, and it will take it for sure */
 };
 
 void rngq_shares_init(struct rngq_shares *shares,
@@ -139,10 +161,9 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 			   const struct rngq_share_draw *draw, u64 bytes);
 void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member);
-void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member);
-void rngq_shares_go_on(struct rngq_shares *shares, struct rngq_member *member,
+void rngq_shares_go_on(struct rngq_member *member,
 		       const struct rngq_member *left);
-struct rngq_member *rngq_shares_grant(struct rngq_shares *shares);
+struct rngq_member *rngq_shares_call(struct rngq_shares *shares);
 u64 rngq_shares_next_ns(struct rngq_shares *shares);
 
 /**

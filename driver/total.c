@@ -34,7 +34,7 @@ static void schedule_deal(void)
 {
 	u64 next_ns;
 
-	if (!total.nr_waiting && !total.nr_newcomers)
+	if (!total.nr_waiting)
 		return;
 	/* The work does this in the end, too. */
 	if (is_dealing || work_pending(&deal_work))
@@ -60,7 +60,7 @@ static void deal(struct work_struct *work)
 	spin_lock_irq(&total_lock);
 	is_dealing = true;
 	rngq_shares_refresh(&total, ktime_get_ns());
-	while ((member = rngq_shares_grant(&total))) {
+	while ((member = rngq_shares_call(&total))) {
 		rngq_waiter_hold(&member->waiter);
 		spin_unlock_irq(&total_lock);
 		rngq_waiter_wake(&member->waiter);

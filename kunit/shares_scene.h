@@ -19,7 +19,8 @@
 
 /* What a client of a crowd does. */
 struct habit {
-	enum rngq_way way;	/* what it does when it finds nothing */
+	enum rngq_way way;	/* what it does when it finds nothing, */
+	bool sleeps;		/* and it comes when it is woken */
 	u64 want;		/* bytes, at each beat; 0: it only asks */
 	u64 every_ms;		/* its beat; 0: it only comes when it is woken */
 	bool reopens;		/* it closes at each beat, and opens again */
@@ -27,7 +28,7 @@ struct habit {
 };
 
 static const struct habit greedy[] = {
-	{ RNGQ_SLEEP, MOST }, { RNGQ_WAIT, MOST }, { RNGQ_WAIT, MOST, 1 },
+	{ RNGQ_WAIT, true, MOST }, { RNGQ_TRY, false, MOST, 1 }, { RNGQ_WAIT, false, MOST, 1 },
 };
 
 struct client {
@@ -79,11 +80,11 @@ static inline void reopen(struct scene *s, int i, bool is_same_process)
 {
 	struct rngq_member *member = &s->client[i].member, left;
 
-	rngq_shares_leave(now(s), member);
+	rngq_shares_withdraw(now(s), member);
 	left = *member;
 	open_client(s, i);
 	if (is_same_process)
-		rngq_shares_go_on(now(s), member, &left);
+		rngq_shares_go_on(member, &left);
 }
 
 static inline u64 ask(struct scene *s, int i, u64 want, enum rngq_way way)
@@ -108,15 +109,9 @@ static inline void set_quota(struct scene *s, u64 rate, u64 period_ms, u64 burst
 	rngq_shares_set_quota(now(s), &quota);
 }
 
-static inline u64 granted(const struct scene *s, int i)
-{
-	return s->client[i].member.epoch == s->shares.epoch ?
-		s->client[i].member.granted_bytes : 0;
-}
-
 static inline bool is_waiting(const struct scene *s, int i)
 {
-	return s->client[i].member.is_in_line || s->client[i].member.is_apart;
+	return s->client[i].member.line != RNGQ_LINE_NONE;
 }
 
 /* Deal. Return how many are woken. */
@@ -125,7 +120,7 @@ static inline int deal(struct scene *s)
 	struct rngq_member *member;
 	int woken;
 
-	for (woken = 0; (member = rngq_shares_grant(now(s))); woken++)
+	for (woken = 0; (member = rngq_shares_call(now(s))); woken++)
 		container_of(member, struct client, member)->is_woken = true;
 	return woken;
 }
@@ -158,7 +153,7 @@ static inline void come(struct scene *s, int i)
 	u64 bytes;
 
 	/* Who doesn't sleep in read() tries once at each beat. */
-	if (!is_beat && (!client->is_woken || (habit->way != RNGQ_SLEEP && habit->every_ms)))
+	if (!is_beat && (!client->is_woken || (!habit->sleeps && habit->every_ms)))
 		return;
 	if (is_beat) {
 		client->beat_ns += habit->every_ms * MS;
@@ -178,7 +173,7 @@ static inline void come(struct scene *s, int i)
 	}
 	if (client->left || !habit->want)
 		ask(s, i, client->left ? client->left : MOST, habit->way);
-	if (habit->way != RNGQ_SLEEP && habit->every_ms)
+	if (!habit->sleeps && habit->every_ms)
 		client->left = 0;
 	client->is_woken = false;
 }
