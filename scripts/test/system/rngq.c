@@ -87,6 +87,14 @@ bool rngq_becomes_readable(int fd)
 	return poll(&pollfd, 1, LATE_MS) == 1;
 }
 
+void rngq_line_up(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	if (poll(&pollfd, 1, 0))
+		bail_out("a client that was drained has nothing to read");
+}
+
 /* Read a whole small file: its length or -errno. */
 static ssize_t read_file(const char *path, char *text, size_t size)
 {

@@ -44,6 +44,9 @@ int rngq_open_unlimited(int flags);
 /* Wait until @fd can be read: false if that does not come. */
 bool rngq_becomes_readable(int fd);
 
+/* Stand in line for a client that has nothing to read, until it reads something. */
+void rngq_line_up(int fd);
+
 /*
  * A new epoll that has @fd, edge-triggered; and how many edges it has seen, one at
  * the most, within @timeout_ms.

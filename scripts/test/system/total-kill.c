@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Nothing leaks: a place in line, and what was granted there, go back when the client
+ * Nothing leaks: a place in line, and what was set aside, go back when the client
  * is closed or its reader killed, be it in the middle of a period; and those who are
  * left get everything.
  */
@@ -16,6 +16,8 @@
 #define RATE		100
 /* Long enough for all to fetch their share on a busy machine. */
 #define PERIOD_MS	600
+/* Long enough for what is for others only in its last 64th. */
+#define LONG_MS		(4 * PERIOD_MS)
 #define TRIES		3
 
 /* Two clients that both had a half, and now wait for more of an empty total/. */
@@ -26,8 +28,8 @@ static void open_waiting(int *one, int *other)
 	*other = rngq_open_unlimited(O_NONBLOCK);
 	if (rngq_take(*one, RATE / 2) != RATE / 2 || rngq_take(*other, RATE / 2) != RATE / 2)
 		bail_out("total/ is full at first");
-	rngq_drain(*one);
-	rngq_drain(*other);
+	rngq_line_up(*one);
+	rngq_line_up(*other);
 }
 
 /* All wait in their places; end the period that was not to end before. */
@@ -49,14 +51,14 @@ static void test_close_while_waiting(void)
 	close(other);
 }
 
-/* The others have what was granted to it long before that would lapse. */
-static bool try_close_while_granted(void)
+/* The others have what was set aside for it before the refill, which adds to it. */
+static bool try_close_while_called(void)
 {
 	u64 first, second, start_ms;
 	int other, fd;
 
 	open_waiting(&other, &fd);
-	let_refill();
+	rngq_set(LONG_MS, "total/period_ms");
 	rngq_becomes_readable(other);
 	start_ms = rngq_now_ms();
 	first = rngq_drain(other);
@@ -66,49 +68,47 @@ static bool try_close_while_granted(void)
 	close(other);
 	diag("%llu bytes, then %llu", first, second);
 	return first <= RATE * 60 / 100 && first + second >= RATE * 90 / 100 &&
-	       rngq_now_ms() - start_ms < PERIOD_MS / 2;
+	       first + second <= RATE && rngq_now_ms() - start_ms < LONG_MS;
 }
 
-static void test_close_while_granted(void)
+static void test_close_while_called(void)
 {
-	bool at_once = false;
+	bool in_time = false;
 
-	for (int i = 0; i < TRIES && !at_once; i++)
-		at_once = try_close_while_granted();
-	ok(at_once, "what was granted to a client goes back when it is closed");
+	for (int i = 0; i < TRIES && !in_time; i++)
+		in_time = try_close_while_called();
+	ok(in_time, "what was set aside for a client goes to others when it is closed");
 }
 
-/* All but a little is granted to one that doesn't fetch it, while another one sleeps. */
+/* All is set aside for one that doesn't fetch it, while another one sleeps. */
 static bool try_close_wakes(void)
 {
 	struct reader reader;
-	u64 closed_ns;
+	u64 start_ns;
 	int other, fd;
 
 	open_waiting(&other, &fd);
 	close(other);
-	let_refill();
+	rngq_set(LONG_MS, "total/period_ms");
 	rngq_becomes_readable(fd);
+	start_ns = rngq_now_ns();
 	other = rngq_open_unlimited(0);
-	rngq_drain(other);
 	reader_start_asleep(&reader, other, 4096);
-	closed_ns = rngq_now_ns();
 	close(fd);
 	reader_join(&reader);
 	close(other);
 	diag("%zd bytes", reader.result);
-	/* In the end of the period it would have that anyway. */
 	return reader.result >= RATE * 90 / 100 &&
-	       reader.after_ns - closed_ns < PERIOD_MS / 4 * NSEC_PER_MSEC;
+	       reader.after_ns - start_ns < LONG_MS * NSEC_PER_MSEC;
 }
 
 static void test_close_wakes(void)
 {
-	bool at_once = false;
+	bool in_time = false;
 
-	for (int i = 0; i < TRIES && !at_once; i++)
-		at_once = try_close_wakes();
-	ok(at_once, "a reader that sleeps gets what a closed client leaves");
+	for (int i = 0; i < TRIES && !in_time; i++)
+		in_time = try_close_wakes();
+	ok(in_time, "a reader that sleeps gets what a closed client leaves");
 }
 
 /* "that read goes on, as elsewhere in Linux" */
@@ -118,8 +118,10 @@ static void test_close_under_reader(void)
 	int other, fd;
 	u64 id;
 
-	open_waiting(&other, &fd);
-	close(fd);
+	crowd_set_total(RATE, HOUR_MS, 0);
+	other = rngq_open_unlimited(O_NONBLOCK);
+	rngq_drain(other);
+	rngq_line_up(other);
 	fd = rngq_open_unlimited(0);
 	id = rngq_id(fd);
 	reader_start_asleep(&reader, fd, 4096);
@@ -217,7 +219,7 @@ int main(void)
 
 	rngq_keep_globals();
 	test_close_while_waiting();
-	test_close_while_granted();
+	test_close_while_called();
 	test_close_wakes();
 	test_close_under_reader();
 	test_killed(CROWD_READ, "readers");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A read gives its place up when a signal ends it, and nothing is lost: neither
- * what was granted to it, nor the place of another reader of the same client.
+ * what was set aside for it, nor the place of another reader of the same client.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -107,6 +107,7 @@ static void test_restart(void)
 	crowd_set_total(RATE, HOUR_MS, 0);
 	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(other);
+	rngq_line_up(other);
 	fd = rngq_open_unlimited(0);
 	reader_start_asleep(&reader, fd, 4096);
 	for (int i = 0; i < 3; i++) {
@@ -133,6 +134,7 @@ static void test_second_reader(void)
 	crowd_set_total(RATE, HOUR_MS, 0);
 	other = rngq_open_unlimited(O_NONBLOCK);
 	rngq_drain(other);
+	rngq_line_up(other);
 	fd = rngq_open_unlimited(0);
 	reader_start_asleep(&hit, fd, 4096);
 	reader_start_asleep(&stays, fd, 4096);
