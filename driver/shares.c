@@ -114,8 +114,12 @@ static __always_inline void set_taken(struct rngq_shares *shares,
 /* It has taken something, or found nothing. */
 static void set_come(struct rngq_shares *shares, struct rngq_member *member)
 {
-	shares->nr_due -= member->is_due;
+	if (!member->is_due)
+		return;
 	member->is_due = false;
+	shares->nr_due--;
+	/* Others may be called in its place. */
+	shares->has_changed = true;
 }
 
 /* When all the hungry have had theirs, what is left of it is for everybody. */
@@ -556,8 +560,13 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	if (shares->is_closing)
 		shares->extra_bytes = min(shares->extra_bytes,
 					  shares->bucket.level_bytes);
-	if (shares->end_ns != shares->bucket.refill_ns)
-		set_times(shares);
+	/* The clock begins to run. Who was closed opens: the refill is far away now. */
+	if (shares->end_ns != shares->bucket.refill_ns) {
+		if (shares->is_closing)
+			begin_round(shares);
+		else
+			set_times(shares);
+	}
 	return bytes;
 }
 
