@@ -50,6 +50,9 @@ typedef long long s64;
 #define max_t(type, x, y)	max((type)(x), (type)(y))
 #define min3(x, y, z)		min(min(x, y), z)
 #define max3(x, y, z)		max(max(x, y), z)
+#define clamp(x, low, high)	min(max(x, low), high)
+#define clamp_t(type, x, low, high) \
+	clamp((type)(x), (type)(low), (type)(high))
 #define DIV_ROUND_UP(a, b)	(((a) + (b) - 1) / (b))
 #define BIT_ULL(nr)		(1ULL << (nr))
 #define container_of(ptr, type, member) \
@@ -115,42 +118,6 @@ static inline void list_del_init(struct list_head *entry)
 	entry->next->prev = entry->prev;
 	INIT_LIST_HEAD(entry);
 }
-
-static inline void list_move_tail(struct list_head *entry,
-				  struct list_head *head)
-{
-	list_del_init(entry);
-	list_add_tail(entry, head);
-}
-
-/*
- * Trees in order. Here they are as deep as they have nodes: each node is the right
- * child of the one before it. So of one order there is one state.
- */
-
-struct rb_node {
-	struct rb_node *parent, *rb_left, *rb_right;
-	bool is_in_tree;
-};
-
-struct rb_root {
-	struct rb_node *rb_node;
-};
-
-struct rb_root_cached {
-	struct rb_root rb_root;
-	struct rb_node *rb_leftmost;
-};
-
-#define RB_ROOT_CACHED	(struct rb_root_cached){ }
-#define rb_entry(ptr, type, member)	container_of(ptr, type, member)
-#define rb_first_cached(root)	((root)->rb_leftmost)
-
-void rb_link_node(struct rb_node *node, struct rb_node *parent,
-		  struct rb_node **link);
-void rb_insert_color_cached(struct rb_node *node, struct rb_root_cached *root,
-			    bool leftmost);
-void rb_erase_cached(struct rb_node *node, struct rb_root_cached *root);
 
 /* Threads, and where they may be overtaken */
 

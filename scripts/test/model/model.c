@@ -21,11 +21,8 @@
 #define rngq_shares_take	unbooked_take
 #define rngq_shares_give_back	unbooked_give_back
 #define rngq_shares_withdraw	unbooked_withdraw
-#define rngq_shares_leave	unbooked_leave
-#define rngq_shares_grant	unbooked_grant
-
-void rngq_shares_withdraw(struct rngq_shares *shares,
-			  struct rngq_member *member);
+#define rngq_shares_go_on	unbooked_go_on
+#define rngq_shares_call	unbooked_call
 
 #include "driver/shares.c"
 
@@ -35,8 +32,8 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 #undef rngq_shares_take
 #undef rngq_shares_give_back
 #undef rngq_shares_withdraw
-#undef rngq_shares_leave
-#undef rngq_shares_grant
+#undef rngq_shares_go_on
+#undef rngq_shares_call
 
 void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns);
 
@@ -57,15 +54,21 @@ void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns);
 #define OWN_RATE_BYTES	1
 #define OWN_PERIOD_MS	40
 #define TOTAL_PERIOD_MS	32
-/* How long before the end of that what was set aside comes free. */
+/* How long before the end of that it is closed. */
 #define CLOSING_NS	(2 * NSEC_PER_MSEC)
-/* Who took nothing for so long let a whole round go by. */
-#define RECENT_NS	(2 * TOTAL_PERIOD_MS * NSEC_PER_MSEC)
 /* More than once each, as others take it or give it back meanwhile. */
 #define MOST_WOKEN	(4 * MAX_FILES)
 /* What leave_cpu() has on the stack below its frame's address, and more. */
 #define RED_ZONE_BYTES	128
 #define UNTRACKED	__attribute__((__section__("untracked")))
+
+/* What a take has made use of, besides what is for everybody. */
+struct used {
+	u64 epoch;
+	u64 aside;
+	u64 extra;
+	s64 credit;
+};
 
 struct task_struct {
 	jmp_buf registers;
@@ -85,8 +88,7 @@ struct task_struct {
 	int result;
 	int delivered;
 	u64 held_bytes;		/* of total/, taken and not delivered */
-	u64 due_bytes;		/* of its last take: they were granted or set aside */
-	bool was_trusted;	/* its file, before that */
+	struct used used;	/* by its last take */
 	/* Of the edge-triggered epoll that it uses. */
 	struct wait_queue_entry item;
 	bool is_ready;
@@ -96,10 +98,27 @@ struct model_file {
 	struct file file;
 	struct rngq_client *client;
 	int users;
-	bool is_asked;		/* by those who don't wait, but come again */
-	bool is_trusted;	/* it took a byte after its last grant */
-	bool is_short;		/* it was given less than it wanted the last time */
+	bool is_asked;		/* by those who poll, and come again */
 	u64 delivered_bytes;
+};
+
+/* What the books know of a client. */
+struct account {
+	u64 round;		/* that it was last seen in, */
+	u64 epoch;		/* and epoch */
+	u64 taken_bytes;	/* in that round, */
+	u64 last_bytes;		/* in the one before, */
+	u64 before_bytes;	/* and in the last one in which it took any */
+	u64 demand_bytes;
+	u64 part_bytes;		/* of what newcomers find, or who came short */
+	bool has_taken;		/* ever */
+	bool is_short;
+	bool is_told;
+	bool is_called;		/* in this round, ... */
+	bool is_due;		/* ... in this epoch, and has not come */
+	bool was_in_line;	/* in this round, and was no newcomer */
+	bool has_left;
+	bool is_handed_on;	/* its process has opened again */
 };
 
 /* Those at 0x6b bytes have been freed. */
@@ -115,12 +134,19 @@ static u64 clock_ns;
 static u64 delivered_ns;
 static u64 delivered_bytes;
 static u64 taken_bytes;
-static u64 last_take_ns;
 static u64 last_deal_ns;	/* 0: there was none in this epoch */
-static u64 epoch_ns;		/* when it began */
-static bool is_doubted;		/* are newcomers? */
-static bool was_asked;		/* by one, in this round, ... */
-static bool was_refused;	/* ... which found nothing */
+static bool was_left;		/* something, when it ended */
+static u64 deal_extra_bytes;	/* what there was for newcomers when it began */
+static unsigned int nr_woken;	/* in this deal, */
+static unsigned int nr_newcomers;	/* of those */
+static u64 newcomer_most;	/* what one finds of what is set aside, */
+static bool was_used;		/* half of which was taken the last time */
+static bool was_asked;		/* by one, in this round */
+static u64 closing_bytes;	/* what there was when it was closed, ... */
+static u64 short_bytes;		/* ... and what those took that came short */
+static struct account accounts[MAX_FILES];
+static struct rngq_member left[MAX_FILES];
+static int left_by[MAX_FILES];	/* by a file: its number and 1 */
 static bool was_changed;
 static int awaited_periods;
 
@@ -129,6 +155,15 @@ bool rngq_crng_seen_ready = true;
 const char *model_broken;
 
 /* Not part of any state. */
+#define MAX_NOTES	16
+static struct note {
+	struct rngq_shares shares;
+	struct rngq_member member;
+	int client;
+	const char *call;
+	s64 result;
+} notes[MAX_NOTES] UNTRACKED;
+static int nr_notes UNTRACKED;
 static jmp_buf scheduler UNTRACKED;
 static ucontext_t birth UNTRACKED;
 bool model_tells UNTRACKED;
@@ -142,52 +177,6 @@ static void broken(const char *why)
 {
 	if (!model_broken)
 		model_broken = why;
-}
-
-/* Trees */
-
-static struct rb_node **link_to(struct rb_node *node,
-				struct rb_root_cached *root)
-{
-	return node->parent ? &node->parent->rb_right : &root->rb_root.rb_node;
-}
-
-void rb_link_node(struct rb_node *node, struct rb_node *parent,
-		  struct rb_node **link)
-{
-	if (node->is_in_tree || *link)
-		broken("who is in line is put in line");
-	*node = (struct rb_node){ .parent = parent, .is_in_tree = true };
-	*link = node;
-}
-
-void rb_insert_color_cached(struct rb_node *node, struct rb_root_cached *root,
-			    bool leftmost)
-{
-	struct rb_node *parent = node->parent;
-
-	if (leftmost)
-		root->rb_leftmost = node;
-	if (!parent || parent->rb_left != node)
-		return;
-	/* The left child comes between its parent and the one before that. */
-	parent->rb_left = NULL;
-	node->parent = parent->parent;
-	*link_to(parent, root) = node;
-	node->rb_right = parent;
-	parent->parent = node;
-}
-
-void rb_erase_cached(struct rb_node *node, struct rb_root_cached *root)
-{
-	if (!node->is_in_tree)
-		broken("who is not in line is taken out");
-	if (root->rb_leftmost == node)
-		root->rb_leftmost = node->rb_right;
-	*link_to(node, root) = node->rb_right;
-	if (node->rb_right)
-		node->rb_right->parent = node->parent;
-	*node = (struct rb_node){ };
 }
 
 /* Threads */
@@ -369,8 +358,7 @@ void kfree(void *object)
 
 	if (client->timer.is_queued || client->timer.is_running)
 		broken("a client is freed whose timer is armed");
-	if (!list_empty(&client->member.waiter.node) ||
-	    client->member.node.is_in_tree)
+	if (!list_empty(&client->member.waiter.node) || client->member.line)
 		broken("a client is freed that is in line");
 	memset(client, 0x6b, sizeof(*client));
 }
@@ -491,7 +479,10 @@ size_t fault_in_iov_iter_writeable(struct iov_iter *to, size_t bytes)
 	return bytes - good;
 }
 
-/* The registry: see set_total(), rngq_registry_add() and _remove() in registry.c. */
+/*
+ * The registry: see set_total(), rngq_registry_add() and _remove() in registry.c. Each
+ * file has a process of its own, which goes on with what it has left.
+ */
 
 int rngq_registry_add(struct rngq_client *client)
 {
@@ -499,9 +490,15 @@ int rngq_registry_add(struct rngq_client *client)
 		.rate_bytes = current->file < OWN_FILES ? OWN_RATE_BYTES : RNGQ_MAX,
 		.period_ms = OWN_PERIOD_MS,
 	};
+	int i = left_by[current->file];
 
 	take_lock(&registry_mutex, "takes the registry's mutex");
 	rngq_bucket_init(&client->bucket, &quota, 0);
+	if (i)
+		rngq_client_go_on(client, &left[i - 1]);
+	if (i && !accounts[i - 1].is_handed_on)
+		broken("who opens again is not who it was");
+	left_by[current->file] = 0;
 	list_add_tail(&client->node, &registry);
 	drop_lock(&registry_mutex);
 	return 0;
@@ -509,7 +506,12 @@ int rngq_registry_add(struct rngq_client *client)
 
 void rngq_registry_remove(struct rngq_client *client)
 {
+	int i = client - memory;
+
 	take_lock(&registry_mutex, "takes the registry's mutex");
+	left[i] = rngq_client_member(client);
+	accounts[i].has_left = true;
+	left_by[current->file] = i + 1;
 	list_del_init(&client->node);
 	drop_lock(&registry_mutex);
 }
@@ -524,6 +526,7 @@ static void set_total(int rate_bytes)
 	const struct rngq_quota quota = {
 		.rate_bytes = rate_bytes ? rate_bytes : RNGQ_MAX,
 		.period_ms = TOTAL_PERIOD_MS,
+		.burst_bytes = TOTAL_BURST_BYTES,
 	};
 
 	take_lock(&registry_mutex, "takes the registry's mutex");
@@ -537,26 +540,48 @@ static void set_total(int rate_bytes)
  * outside. What shares.h tells has to be so.
  */
 
-static struct model_file *file_of(const struct rngq_member *member)
+static int index_of(const struct rngq_member *member)
 {
-	int i;
-
-	for (i = 0; i < MAX_FILES - 1; i++) {
-		if (files[i].client && member == &files[i].client->member)
-			break;
-	}
-	return &files[i];
+	return container_of(member, struct rngq_client, member) - memory;
 }
 
-static bool is_waiting(const struct rngq_member *member)
+static bool is_free(const struct rngq_client *client)
 {
-	return member->is_apart || member->is_in_line;
+	return client->kobj.refs == FREED_REFS;
+}
+
+static bool is_one_of_many(enum rngq_line line)
+{
+	return line == RNGQ_LINE_FULL || line == RNGQ_LINE_OVER ||
+		line == RNGQ_LINE_UNDER;
 }
 
 static u64 aside_bytes(const struct rngq_shares *shares)
 {
-	return shares->granted_bytes + shares->expected_bytes +
-		shares->newcomer_bytes;
+	return shares->aside_bytes[false] + shares->aside_bytes[true];
+}
+
+/* What is set aside besides, until the last part of closing. */
+static u64 extra_aside(const struct rngq_shares *shares)
+{
+	return shares->is_closing && shares->now_ns >= shares->last_ns ?
+		0 : shares->extra_bytes;
+}
+
+static s64 vbytes(s64 bytes)
+{
+	return bytes * (s64)RNGQ_VBYTE;
+}
+
+static u64 round_up(u64 a, u64 b)
+{
+	return a / b + (a % b != 0);
+}
+
+static s64 owed(const struct rngq_shares *shares,
+		const struct rngq_member *member)
+{
+	return (s64)(shares->vtime - member->vtime);
 }
 
 static void check_level(const struct rngq_shares *shares, u64 level_bytes)
@@ -566,62 +591,300 @@ static void check_level(const struct rngq_shares *shares, u64 level_bytes)
 		broken("a byte was created or lost");
 }
 
-static void check_round(const struct rngq_shares *shares,
+/* All clients, and what those stand for that have closed. */
+static const struct rngq_member *member_at(int i)
+{
+	if (accounts[i].is_handed_on)
+		return NULL;
+	return accounts[i].has_left ? &left[i] : &memory[i].member;
+}
+
+/* Add up what is counted for the next round, of which all else of @sum tells. */
+static void add_up(struct rngq_shares *sum)
+{
+	int i;
+
+	sum->nr_members = 0;
+	sum->nr_hungry = 0;
+	sum->demand_bytes = 0;
+	sum->short_bytes = 0;
+	for (i = 0; i < nr_opened; i++) {
+		const struct rngq_member *member = member_at(i);
+		u64 demand = 0;
+
+		if (!member)
+			continue;
+		/* It may not have noted yet that there is a new round. */
+		if (member->round == sum->round)
+			demand = member->demand_bytes;
+		else if (is_one_of_many(member->line))
+			demand = sum->share_bytes;
+		sum->nr_members += demand > 0;
+		sum->nr_hungry += demand >= sum->share_bytes;
+		sum->demand_bytes += min(demand, sum->share_bytes);
+		if (member->round == sum->round && member->is_short)
+			sum->short_bytes += member->taken_bytes;
+	}
+}
+
+static bool is_unserved(const struct rngq_member *member)
+{
+	u64 demand = 0;
+
+	if (member->round == total.round)
+		return member->is_hungry && !member->is_served;
+	if (member->round + 1 == total.round)
+		demand = member->demand_bytes;
+	else if (is_one_of_many(member->line))
+		demand = total.last_share_bytes;
+	return demand >= total.last_share_bytes;
+}
+
+/* What the books know of a client is of the round before, or of another epoch. */
+static void catch_account_up(struct account *account,
+			     const struct rngq_shares *shares,
+			     enum rngq_line line)
+{
+	bool is_next = account->round + 1 == shares->round;
+	u64 part_bytes;
+
+	if (account->round != shares->round) {
+		account->was_in_line = is_one_of_many(line);
+		account->is_short &= is_next ? account->demand_bytes > 0 :
+			account->was_in_line;
+		account->last_bytes = is_next ? account->taken_bytes : 0;
+		if (account->taken_bytes)
+			account->before_bytes = account->taken_bytes;
+		account->taken_bytes = 0;
+		account->demand_bytes = 0;
+		account->is_called = false;
+		account->round = shares->round;
+	}
+	if (account->epoch == shares->epoch)
+		return;
+	account->epoch = shares->epoch;
+	account->is_due = false;
+	account->part_bytes = newcomer_most;
+	if (!shares->is_closing)
+		return;
+	/* In proportion to what they took; but a wake-up is worth something. */
+	part_bytes = round_up(account->taken_bytes * closing_bytes,
+			      max(short_bytes, 1ULL));
+	account->part_bytes = account->is_short ?
+		max(part_bytes, shares->least_bytes) : 0;
+}
+
+static struct account *account_of(const struct rngq_shares *shares,
+				  const struct rngq_member *member)
+{
+	static struct account gone UNTRACKED;
+	struct account *account = &accounts[index_of(member)];
+
+	/* What has been left goes on from there. Who wakes it now changes nothing. */
+	if (account->has_left) {
+		gone = *account;
+		account = &gone;
+	}
+	catch_account_up(account, shares, member->line);
+	return account;
+}
+
+static u64 nr_unserved_now(void)
+{
+	u64 clients = 0;
+	int i;
+
+	for (i = 0; i < nr_opened; i++)
+		clients += member_at(i) && is_unserved(member_at(i));
+	return clients;
+}
+
+/* For who looks at a trail: how it is after a call. A thread's stack is too small. */
+static void note(const struct rngq_shares *shares,
+		 const struct rngq_member *member, const char *call, s64 result)
+{
+	struct note *note = &notes[nr_notes];
+
+	if (!model_tells || nr_notes == MAX_NOTES)
+		return;
+	note->shares = *shares;
+	note->client = -1;
+	if (member) {
+		note->member = *member;
+		note->client = index_of(member);
+	}
+	note->call = call;
+	note->result = result;
+	nr_notes++;
+}
+
+/* After each call, of whom it was about. */
+static void check_member(const struct rngq_shares *shares,
+			 const struct rngq_member *member)
+{
+	struct account *account = account_of(shares, member);
+	u64 most = max(8 * account->taken_bytes, member->expected_bytes);
+
+	if (!is_limited(shares) || was_changed)
+		return;
+	if (member->taken_bytes != account->taken_bytes)
+		broken("what a client took is not what is counted of it");
+	if (account->last_bytes && !member->expected_bytes)
+		broken("one who took something is not expected again");
+	if (!account->has_taken && member->expected_bytes)
+		broken("one who took nothing yet is expected");
+	account->was_in_line |= is_one_of_many(member->line);
+	if (account->was_in_line)
+		most = max(most, shares->share_bytes);
+	if (member->demand_bytes > most)
+		broken("asking earns something");
+	if (member->demand_bytes < member->taken_bytes)
+		broken("one who took something is not to get it again");
+	if (member->is_short != account->is_short)
+		broken("one came short and is not known to, or the other way round");
+	account->demand_bytes = member->demand_bytes;
+	if (shares->is_closing)
+		return;
+	if (owed(shares, member) < -vbytes(shares->least_bytes))
+		broken("one owes more than a wake-up is worth");
+	if (owed(shares, member) > (s64)shares->share + vbytes(1))
+		broken("one is owed more than a share, and a fraction of a byte");
+}
+
+/* The share is such that all demands fill the bucket, and what is set aside is that. */
+static void check_share(const struct rngq_shares *shares,
+			const struct rngq_shares *before)
+{
+	u64 bytes = shares->bucket.level_bytes - shares->extra_bytes;
+	u64 hungry = before->nr_hungry, members = before->nr_members;
+	u64 modest_bytes = before->demand_bytes - hungry * before->share_bytes;
+	u64 share = shares->share;
+	u64 for_modest = min(modest_bytes, bytes);
+	u64 for_hungry;
+
+	/* Was there a whole round in which nobody came? Then who waits is expected. */
+	if (before->end_ns + before->bucket.period_ns <= shares->now_ns) {
+		modest_bytes = 0;
+		hungry = before->nr_in_line[RNGQ_LINE_FULL] +
+			before->nr_in_line[RNGQ_LINE_OVER] +
+			before->nr_in_line[RNGQ_LINE_UNDER];
+		members = hungry;
+		for_modest = 0;
+	}
+	if (shares->vtime - before->vtime != share)
+		broken("a share is not what it is owed");
+	if (shares->share_bytes != max(share >> 16, 1ULL))
+		broken("a share is not so many bytes");
+	if ((share + 1) * max(members, 1ULL) <= bytes << 16 ||
+	    (share + 1) * max(hungry, 1ULL) + (modest_bytes << 16) <= bytes << 16)
+		broken("a share does not fill the bucket");
+	if (share * max(members, 1ULL) > bytes << 16 &&
+	    share * max(hungry, 1ULL) + (for_modest << 16) > bytes << 16)
+		broken("a share is more than there is");
+	for_modest = min(for_modest, (members - hungry) * ((share >> 16) + 1));
+	if (shares->aside_bytes[false] != for_modest)
+		broken("what modest ones demand is not set aside");
+	for_hungry = min(round_up(hungry * share, RNGQ_VBYTE), bytes - for_modest);
+	if (shares->aside_bytes[true] != for_hungry)
+		broken("the share of the hungry is not set aside");
+	if (shares->away_bytes != for_modest / 2)
+		broken("who was away may not have half of what modest ones demand");
+}
+
+static void check_newcomers(const struct rngq_shares *shares,
+			    const struct rngq_shares *before)
+{
+	u64 level = shares->bucket.level_bytes;
+	u64 part = shares->extra_bytes;
+	u64 waiting = before->nr_in_line[RNGQ_LINE_NEW];
+	u64 equal = round_up(level * (waiting + 1),
+			     waiting + 1 + before->nr_members);
+	bool is_wanted = waiting || before->nr_in_line[RNGQ_LINE_TOLD] ||
+		was_asked;
+
+	if (!is_wanted && part)
+		broken("newcomers are expected, and none has asked");
+	if (part > max(level / 2, min(level, 8ULL)))
+		broken("too much is set aside for newcomers");
+	if (!was_used && part > max(level / 32,
+				    before->round % 4 == 3 ? 1ULL : 0))
+		broken("newcomers who took nothing make others wait");
+	if (is_wanted && was_used &&
+	    part < max(level / 4, min(equal, max(level / 2, 8ULL))))
+		broken("less than a share is set aside for newcomers");
+	if (was_used && part > max(level / 4, min(equal, max(level / 2, 8ULL))) &&
+	    part > 1)
+		broken("more than a share is set aside for newcomers");
+	if (is_wanted && part < level / 32)
+		broken("nothing is set aside for newcomers");
+	if (part != shares->extra_part)
+		broken("what is set aside for newcomers is not known");
+	newcomer_most = max(part / max(waiting, 1ULL), shares->least_bytes);
+	was_asked = false;
+}
+
+static void check_close(const struct rngq_shares *shares,
 			const struct rngq_shares *before)
 {
 	u64 level = shares->bucket.level_bytes;
-	u64 members = max(before->nr_members, 1ULL);
-	u64 newcomers = max_t(u64, before->nr_newcomers, was_refused);
-	u64 most = min(max(level / NEWCOMERS_PART, 8ULL),
-		       DIV_ROUND_UP(level * newcomers, newcomers + members));
+	bool is_wanted = before->nr_in_line[RNGQ_LINE_FULL] ||
+		before->nr_in_line[RNGQ_LINE_OVER] ||
+		before->nr_in_line[RNGQ_LINE_UNDER];
 
-	is_doubted &= newcomers || was_asked;
-	was_asked = false;
-	was_refused = false;
-	if (shares->expected_bytes && last_take_ns + RECENT_NS < shares->now_ns)
-		broken("those are expected who have not come for long");
-	if (shares->expected_bytes + shares->newcomer_bytes > level)
-		broken("more is set aside than there is");
-	if (!newcomers && shares->newcomer_bytes)
-		broken("newcomers are expected, and none has asked");
-	/* Of few bytes it is one now and then. */
-	if (is_doubted && shares->newcomer_bytes >
-	    max(level / 32, before->round % (level > 1 ? 3 : 16) ? 0 : 1ULL))
-		broken("newcomers in doubt make others wait");
-	if (!is_doubted && shares->newcomer_bytes > max(most, 1ULL))
-		broken("newcomers are expected to take too much");
-	if (!is_doubted && shares->newcomer_bytes < most)
-		broken("less than a share is set aside for a newcomer");
+	closing_bytes = level;
+	short_bytes = shares->epoch - before->epoch > 1 ? 0 : before->short_bytes;
+	if (aside_bytes(shares))
+		broken("something is set aside, and the refill comes");
+	if ((short_bytes || is_wanted) && shares->extra_bytes != level)
+		broken("at closing not all is for those who came short");
+	if (!short_bytes && !is_wanted && shares->extra_bytes)
+		broken("at closing something is set aside, and nobody came short");
 }
 
-/* Another round has begun, or closing. */
+/* Another round has begun, or closing, or both. */
 static void check_epoch(const struct rngq_shares *shares,
 			const struct rngq_shares *before)
 {
+	u64 level = shares->bucket.level_bytes, least;
+
 	if (shares->epoch == before->epoch)
 		return;
 	last_deal_ns = 0;
-	epoch_ns = shares->now_ns;
-	if (shares->granted_bytes)
-		broken("a grant has not lapsed");
-	if (shares->quantum_bytes !=
-	    DIV_ROUND_UP(less(shares->bucket.level_bytes, aside_bytes(shares)),
-			 max(shares->nr_waiting, 1ULL)))
-		broken("a quantum is not an equal part");
-	if (before->newcomer_part)
-		is_doubted = before->newcomer_bytes > before->newcomer_part / 2;
-	if (shares->round != before->round)
-		check_round(shares, before);
+	was_left = true;
+	nr_woken = 0;
+	nr_newcomers = 0;
+	/* It is worth what comes in a millisecond; at closing there is no time for many. */
+	least = max(level / TOTAL_PERIOD_MS, 1ULL);
+	if (shares->is_closing && shares->round == before->round)
+		least = max(before->least_bytes, level / 64);
+	if (shares->least_bytes != least)
+		broken("a wake-up is not worth what it should be");
+	if (before->extra_part && shares->is_closing)
+		was_used = 2 * before->extra_bytes <= before->extra_part;
+	if (shares->epoch - before->epoch > 1) {
+		/* What the round began with can't be seen any more. */
+		was_used = shares->was_used;
+		was_asked = false;
+	} else if (shares->round != before->round) {
+		check_newcomers(shares, before);
+		check_share(shares, before);
+	}
+	if (shares->is_closing)
+		check_close(shares, before);
 }
 
+/* The refill comes soon: nothing is set aside any more. But not before. */
 static void check_closing(const struct rngq_shares *shares)
 {
-	if (!is_limited(shares) || shares->now_ns + CLOSING_NS < shares->end_ns)
+	if (!is_limited(shares))
 		return;
-	if (shares->expected_bytes + shares->newcomer_bytes)
-		broken("something is set aside, and the refill comes");
-	if (epoch_ns + CLOSING_NS < shares->end_ns)
-		broken("grants don't lapse, and the refill comes");
+	if (shares->now_ns + CLOSING_NS >= shares->end_ns && !shares->is_closing)
+		broken("it is time to close, and is not closed");
+	if (shares->now_ns + CLOSING_NS < shares->end_ns && shares->is_closing)
+		broken("it is closed, and the refill is far away");
+	if (shares->is_closing &&
+	    shares->last_ns != shares->end_ns - CLOSING_NS / 2)
+		broken("the last part of closing is not half of it");
 }
 
 void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns)
@@ -643,110 +906,250 @@ void rngq_shares_set_quota(struct rngq_shares *shares,
 	rngq_bucket_set_quota(&before.bucket, quota, shares->now_ns);
 	unbooked_set_quota(shares, quota);
 	check_level(shares, before.bucket.level_bytes);
+	was_used = true;
 	check_epoch(shares, &before);
+}
+
+/* What there is for a client, by what shares.h tells of it. */
+struct found {
+	u64 own;	/* what is its own: in this round, ... */
+	u64 part;	/* ... of what newcomers find, or who came short, ... */
+	u64 free;	/* ... and what is left */
+	u64 all;
+};
+
+/* @shares and @member are as they are before a call, @member in this epoch. */
+static struct found find(const struct rngq_shares *shares,
+			 const struct rngq_member *member, u64 part_bytes,
+			 bool is_called)
+{
+	bool is_hungry = member->is_hungry && !shares->is_closing;
+	u64 level = shares->bucket.level_bytes;
+	s64 credit = owed(shares, member);
+	s64 debt = vbytes(shares->least_bytes);
+	u64 others = aside_bytes(shares) + extra_aside(shares);
+	struct found found = { };
+
+	if (!shares->is_closing) {
+		found.own = credit > 0 ? credit >> 16 : 0;
+		/* Fractions: a wake-up is worth something to who comes for its share. */
+		if (is_called && member->expected_bytes && !member->taken_bytes &&
+		    credit > -debt / 2)
+			found.own = max(found.own, shares->least_bytes);
+		if (!member->expected_bytes)
+			found.own = min(found.own, shares->away_bytes);
+		found.own = min(found.own, less(level, shares->extra_bytes +
+				(is_hungry ? shares->aside_bytes[false] : 0)));
+		others -= min(found.own, shares->aside_bytes[is_hungry]);
+		if (!is_hungry)
+			found.part = less(max(shares->share_bytes,
+					      shares->least_bytes),
+					  member->taken_bytes + found.own);
+	} else {
+		found.part = RNGQ_MAX;
+	}
+	found.part = min3(found.part, part_bytes,
+			  less(shares->extra_bytes, is_called ||
+			       shares->is_closing ? 0 : shares->extra_part / 2));
+	found.free = less(level, found.own + others);
+	if (is_hungry)
+		found.free = min(found.free,
+				 less(credit + debt > 0 ? (credit + debt) >> 16 : 0,
+				      found.own));
+	found.all = min(level, found.own + found.part + found.free);
+	return found;
+}
+
+/* In a new round it is owed what it wants of a share, or what it took twice. */
+static void check_credit(const struct rngq_shares *shares,
+			 const struct rngq_member *was,
+			 const struct rngq_member *member,
+			 const struct account *account)
+{
+	u64 bytes = max(member->expected_bytes, 2 * account->before_bytes);
+	s64 least = -vbytes(shares->least_bytes);
+	s64 most = min(bytes << 16, shares->share);
+
+	if (was->round == shares->round)
+		return;
+	if (member->is_hungry && account->is_short)
+		most += vbytes(1);
+	if (member->expected_bytes)
+		most = min(max(owed(shares, was), least), most);
+	if (owed(shares, member) != most)
+		broken("it is not what it wants of a share that a client is owed");
+}
+
+static bool is_newcomer(const struct rngq_member *member)
+{
+	return !member->expected_bytes && !member->taken_bytes;
 }
 
 static void check_newly_waiting(const struct rngq_shares *shares,
 				const struct rngq_member *member,
-				const struct model_file *file)
+				const struct account *account)
 {
-	if (member->is_apart == file->is_trusted)
-		broken("a newcomer is in line, or one who is none waits apart");
-	if (member->is_in_line && member->vtime <
-	    less(shares->vtime, file->is_short ? TURN_VTIME : 0))
-		broken("one who was away is owed something for that");
+	s64 next = vbytes(account->taken_bytes + 1);
+	enum rngq_line line = RNGQ_LINE_UNDER;
+
+	if (next > (s64)shares->share)
+		line = RNGQ_LINE_FULL;
+	if (owed(shares, member) <= -vbytes(shares->least_bytes) / 2)
+		line = RNGQ_LINE_OVER;
+	if (!account->taken_bytes && !member->expected_bytes)
+		line = account->is_told ? RNGQ_LINE_TOLD : RNGQ_LINE_NEW;
+	if (member->line != line)
+		broken("somebody waits in the wrong line");
+	if (shares->line[line].prev != &member->waiter.node)
+		broken("somebody waits who is not the last in its line");
 	if (!shares->bucket.awaited)
 		broken("somebody waits, and will not be on the beat");
-}
-
-static bool is_new(const struct rngq_shares *shares,
-		   const struct rngq_member *member)
-{
-	if (file_of(member)->is_trusted)
-		return false;
-	if (member->round == shares->round)
-		return !member->is_expected;
-	return !member->taken_bytes || member->round + 1 != shares->round;
 }
 
 u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		    u64 want_bytes, enum rngq_way way)
 {
-	const struct model_file *file = file_of(member);
-	u64 level_bytes = shares->bucket.level_bytes;
-	u64 newcomer_bytes = min(shares->newcomer_bytes, free_bytes(shares));
-	bool has_waited = is_waiting(member);
-	bool is_newcomer = is_new(shares, member) && !member->is_in_line &&
-		!granted_bytes(shares, member);
+	struct account *account = account_of(shares, member);
+	struct rngq_shares before = *shares;
+	struct rngq_member came = *member, was = came;
+	struct found found;
 	u64 bytes = unbooked_ask(shares, member, want_bytes, way);
 
-	check_level(shares, level_bytes);
+	note(shares, member, "ask", bytes);
+	check_level(shares, before.bucket.level_bytes);
 	if (!is_limited(shares))
 		return bytes;
-	if (bytes > level_bytes)
+	catch_up(&before, &was);
+	check_credit(&before, &came, &was, account);
+	found = find(&before, &was, account->part_bytes, account->is_called);
+	if (bytes > before.bucket.level_bytes)
 		broken("somebody is told that there is more than there is");
-	if (is_newcomer && newcomer_bytes && !bytes)
-		broken("a newcomer finds nothing of what is set aside for it");
-	if (way == RNGQ_GO)
-		return bytes;
-	was_asked |= is_newcomer;
-	was_refused |= is_newcomer && !bytes;
-	if (bytes && member->is_apart &&
-	    shares->newcomers.prev != &member->waiter.node)
-		broken("a newcomer is told, and others are called after it");
-	if (!has_waited && is_waiting(member))
-		check_newly_waiting(shares, member, file);
+	if (bytes > found.all)
+		broken("somebody is told of what is set aside for others");
+	if (bytes < found.all)
+		broken("somebody does not find what is there for it");
+	if (way != RNGQ_GO && is_newcomer(&was)) {
+		was_asked |= !bytes;
+		/* Who was called and finds that others were quicker is told nothing. */
+		account->is_told |= bytes > 0;
+		account->is_told &= bytes || !account->is_called || shares->is_closing;
+	}
+	if (way != RNGQ_GO && !bytes)
+		account->is_due = false;
+	if (way != RNGQ_GO && !bytes &&
+	    (!shares->is_closing || was.taken_bytes || owed(shares, member) <= 0))
+		account->is_short = true;
+	/* Was there less than its own? Then it still is expected. */
+	if (way != RNGQ_GO && !bytes && !shares->is_closing && !was_changed &&
+	    member->demand_bytes < min(want_bytes, was.expected_bytes) &&
+	    (!was.taken_bytes || owed(shares, member) > 0))
+		broken("one comes for its share, finds nothing, and is expected no more");
+	if ((way != RNGQ_WAIT || bytes) && member->line != was.line)
+		broken("somebody lines up, and need not wait");
+	if (way == RNGQ_WAIT && !bytes && !member->line)
+		broken("somebody waits, and is not in line");
+	if (!was.line && member->line)
+		check_newly_waiting(shares, member, account);
+	if (shares->aside_bytes[true] != before.aside_bytes[true] &&
+	    (shares->aside_bytes[true] || nr_unserved_now()))
+		broken("what the hungry have of their own is set aside no more");
+	check_member(shares, member);
 	return bytes;
 }
 
-/*
- * What it may take in this round without waiting, if others do: that was set aside
- * for it, its share, or twice what it took.
- */
-static u64 most_bytes(const struct rngq_shares *shares,
-		      const struct rngq_member *member)
+/* It took so much of what it found. What counts for that, and is not set aside now? */
+static void check_taken(const struct rngq_shares *shares,
+			const struct rngq_shares *before,
+			const struct rngq_member *member,
+			const struct rngq_member *was, u64 bytes)
 {
-	u64 before_bytes = member->before_bytes, taken = member->taken_bytes;
+	u64 level = shares->bucket.level_bytes;
+	bool is_hungry = was->is_hungry;
+	s64 credit_used = current->used.credit;
 
-	if (member->round != shares->round) {
-		before_bytes = taken ? taken : before_bytes;
-		taken = 0;
-	}
-	if (member->is_in_line || granted_bytes(shares, member))
-		return granted_bytes(shares, member);
-	if (is_new(shares, member))
-		return min(shares->newcomer_bytes, shares->newcomer_share);
-	return less(min(shares->share_bytes, 2 * before_bytes), taken);
+	if (owed(before, was) - owed(shares, member) != credit_used)
+		broken("what was taken is not what it counts for");
+	if (shares->aside_bytes[!is_hungry] != before->aside_bytes[!is_hungry])
+		broken("what is set aside for those unlike it has changed");
+	if (shares->aside_bytes[is_hungry] !=
+	    before->aside_bytes[is_hungry] - current->used.aside &&
+	    !(is_hungry && !nr_unserved_now() && !shares->aside_bytes[true]))
+		broken("what it had of its own is still set aside");
+	if (shares->extra_bytes != min(before->extra_bytes - current->used.extra,
+				       before->is_closing ? level : RNGQ_MAX))
+		broken("what it had of the extra bytes is still set aside");
+	if (shares->away_bytes != before->away_bytes -
+	    (was->expected_bytes ? 0 : current->used.aside))
+		broken("what there is for those who were away has not changed");
+	if (is_hungry && !shares->is_closing &&
+	    level < min(before->bucket.level_bytes,
+			before->aside_bytes[false] + before->extra_bytes))
+		broken("one who is hungry took what modest ones demand");
 }
 
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		     u64 want_bytes, struct rngq_share_draw *draw)
 {
-	u64 level_bytes = shares->bucket.level_bytes;
-	u64 aside = aside_bytes(shares);
-	u64 most = most_bytes(shares, member);
-	u64 others_want = shares->want_bytes -
-		(member->is_in_line ? member->want_bytes : 0);
+	struct account *account = account_of(shares, member);
+	struct rngq_shares before = *shares;
+	struct rngq_member came = *member, was = came;
+	struct found found;
 	u64 bytes = unbooked_take(shares, member, want_bytes, draw);
+	u64 own;
+	s64 credit;
 
+	note(shares, member, "take", bytes);
 	if (!is_limited(shares))
 		return bytes;
-	check_level(shares, level_bytes - bytes);
+	check_level(shares, before.bucket.level_bytes - bytes);
 	if (bytes != draw->bucket.level_bytes)
 		broken("what was taken is not what is noted");
-	if (bytes && is_waiting(member))
+	if (bytes && (member->line || !list_empty(&member->waiter.node)))
 		broken("somebody waits who took something");
-	if (less(bytes, most) > less(level_bytes, aside + others_want))
-		broken("somebody took what others wait for");
+	if (bytes && draw->left_line != !!was.line)
+		broken("others who wait for what it took are not to be woken");
+	catch_up(&before, &was);
+	check_credit(&before, &came, &was, account);
+	found = find(&before, &was, account->part_bytes, account->is_called);
+	if (bytes > found.all)
+		broken("somebody took what is set aside for others");
+	if (bytes < min(want_bytes, found.all))
+		broken("somebody did not get what is there for it");
 	taken_bytes += bytes;
 	current->held_bytes += bytes;
-	current->was_trusted = file_of(member)->is_trusted;
-	current->due_bytes = aside - aside_bytes(shares);
-	if (bytes) {
-		last_take_ns = clock_ns;
-		file_of(member)->is_trusted = true;
-		file_of(member)->is_short = bytes < want_bytes;
+	if (!bytes)
+		return 0;
+
+	own = min(bytes, found.own);
+	current->used.epoch = before.epoch;
+	current->used.aside = min(own, before.aside_bytes[was.is_hungry]);
+	current->used.extra = less(bytes, found.own + found.free);
+	credit = vbytes(own);
+	/* To the hungry all counts, up to what it may owe. */
+	if (was.is_hungry && !before.is_closing)
+		credit = max(credit, min(vbytes(bytes), owed(&before, &was) +
+					 vbytes(before.least_bytes)));
+	current->used.credit = credit;
+	account->part_bytes -= current->used.extra;
+	account->taken_bytes += bytes;
+	account->has_taken = true;
+	account->is_due = false;
+	account->is_told = false;
+	account->is_short = bytes < want_bytes;
+	/* A round begins if the clock does, and it was closed. */
+	if (shares->epoch != before.epoch) {
+		memcpy(before.nr_in_line, shares->nr_in_line,
+		       sizeof(before.nr_in_line));
+		add_up(&before);
+		account->demand_bytes = member->demand_bytes;
+		check_epoch(shares, &before);
+		return bytes;
 	}
+	check_taken(shares, &before, member, &was, bytes);
+	check_member(shares, member);
+	if (bytes < want_bytes && member->demand_bytes <
+	    min(was.taken_bytes + want_bytes, 8 * account->taken_bytes))
+		broken("one who came short is not to get more");
 	return bytes;
 }
 
@@ -754,25 +1157,48 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 			   struct rngq_member *member,
 			   const struct rngq_share_draw *draw, u64 bytes)
 {
-	u64 level_bytes = shares->bucket.level_bytes;
-	u64 aside = aside_bytes(shares);
+	struct account *account = account_of(shares, member);
+	struct rngq_shares before = *shares;
+	struct rngq_member was = *member;
+	bool is_same = draw->epoch == shares->epoch;
+	bool was_same = current->used.epoch == shares->epoch;
+	u64 aside, extra, free;
 
+	if (is_same != was_same)
+		broken("when bytes were taken is not what is noted");
 	unbooked_give_back(shares, member, draw, bytes);
+	note(shares, member, "give_back", bytes);
 	/* After a refill what is given back may be too late. */
 	if (draw->bucket.refills == shares->bucket.refills ||
-	    shares->bucket.level_bytes != level_bytes)
-		check_level(shares, level_bytes +
+	    shares->bucket.level_bytes != before.bucket.level_bytes)
+		check_level(shares, before.bucket.level_bytes +
 			    min(bytes, draw->bucket.level_bytes));
-	/* Who has lined up meanwhile is granted it in its turn. */
-	if (draw->epoch == shares->epoch && !member->is_in_line &&
-	    aside_bytes(shares) - aside !=
-	    min3(bytes, current->due_bytes,
-		 less(shares->bucket.level_bytes, aside)))
-		broken("what was granted or set aside is so no more");
-	if (bytes == draw->bucket.level_bytes)
-		file_of(member)->is_trusted &= current->was_trusted;
 	taken_bytes -= bytes;
 	current->held_bytes -= bytes;
+	if (!is_limited(shares))
+		return;
+	catch_up(&before, &was);
+	account->taken_bytes -= min(account->taken_bytes, bytes);
+	account->is_short = false;
+	aside = aside_bytes(shares) - aside_bytes(&before);
+	extra = shares->extra_bytes - before.extra_bytes;
+	free = less(shares->bucket.level_bytes,
+		    aside_bytes(&before) + extra_aside(&before));
+	if (!is_same) {
+		if (aside || extra || owed(shares, member) != owed(&before, &was))
+			broken("what was given back is not for all");
+	} else {
+		if (owed(shares, member) - owed(&before, &was) !=
+		    min(vbytes(bytes), current->used.credit))
+			broken("what was given back still counts");
+		if (aside != min3(bytes, current->used.aside, free))
+			broken("what was set aside is so no more");
+		if (extra != min3(bytes - aside, current->used.extra,
+				  free - aside))
+			broken("what was for newcomers, or who came short, is so no more");
+		account->part_bytes += extra;
+	}
+	check_member(shares, member);
 }
 
 void rngq_shares_withdraw(struct rngq_shares *shares,
@@ -780,64 +1206,147 @@ void rngq_shares_withdraw(struct rngq_shares *shares,
 {
 	u64 level_bytes = shares->bucket.level_bytes;
 
+	account_of(shares, member)->is_due = false;
 	unbooked_withdraw(shares, member);
+	note(shares, member, "withdraw", 0);
 	check_level(shares, level_bytes);
+	if (member->line || !list_empty(&member->waiter.node))
+		broken("somebody waits who does not want to");
+	check_member(shares, member);
 }
 
-void rngq_shares_leave(struct rngq_shares *shares, struct rngq_member *member)
+void rngq_shares_go_on(struct rngq_member *member,
+		       const struct rngq_member *from)
 {
+	struct rngq_member was = *member;
+	int i = left_by[current->file] - 1;
+
+	unbooked_go_on(member, from);
+	if (member->waiter.kobj != was.waiter.kobj ||
+	    !list_empty(&member->waiter.node) || member->line)
+		broken("who opens again waits for another one");
+	accounts[index_of(member)] = accounts[i];
+	accounts[index_of(member)].has_left = false;
+	accounts[i].is_handed_on = true;
+}
+
+/* Is there something for the first of a line? */
+static bool first_finds(const struct rngq_shares *shares, enum rngq_line line)
+{
+	const struct list_head *head = &shares->line[line];
+	struct rngq_member *first =
+		list_first_entry_or_null(head, struct rngq_member, waiter.node);
+	struct rngq_member member;
+	struct account account;
+
+	if (!first || !is_limited(shares))
+		return first;
+	member = *first;
+	account = accounts[index_of(first)];
+	catch_account_up(&account, shares, line);
+	catch_up(shares, &member);
+	return find(shares, &member, account.part_bytes, true).all;
+}
+
+/* Who was called in this epoch, and has not come yet. */
+static u64 nr_due_now(const struct rngq_shares *shares)
+{
+	u64 clients = 0;
+	int i;
+
+	for (i = 0; i < nr_opened; i++)
+		clients += accounts[i].epoch == shares->epoch &&
+			accounts[i].is_due && !accounts[i].is_handed_on;
+	return clients;
+}
+
+/* No more are called than find something. */
+static bool are_enough_called(const struct rngq_shares *shares,
+			      enum rngq_line line)
+{
+	if (!is_limited(shares))
+		return false;
+	if (line == RNGQ_LINE_NEW)
+		return nr_newcomers && nr_newcomers * newcomer_most >= deal_extra_bytes;
+	return is_one_of_many(line) && nr_due_now(shares) *
+		shares->least_bytes >= shares->bucket.level_bytes;
+}
+
+/* When it is whose turn, and who of them could be called. */
+static void turns(const struct rngq_shares *shares, enum rngq_line order[5])
+{
+	static const enum rngq_line all[3][5] = {
+		/* Every other one is a newcomer. */
+		{ RNGQ_LINE_NEW, RNGQ_LINE_TOLD,
+		  RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER },
+		{ RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+		/* At closing, who left its share comes last. */
+		{ RNGQ_LINE_FULL, RNGQ_LINE_OVER,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD, RNGQ_LINE_UNDER },
+	};
+
+	memcpy(order, all[shares->is_closing ? 2 : nr_woken % 2],
+	       sizeof(all[0]));
+}
+
+struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
+{
+	enum rngq_line order[5], lines[MAX_FILES], line = RNGQ_LINE_NONE;
 	u64 level_bytes = shares->bucket.level_bytes;
+	struct list_head *firsts[RNGQ_NR_LINES];
+	bool finds[RNGQ_NR_LINES], enough[RNGQ_NR_LINES];
+	struct rngq_member *member;
+	int i;
 
-	unbooked_leave(shares, member);
-	check_level(shares, level_bytes);
-	/* It is in no sum any more. What it took is for the process to remember. */
-	member->taken_bytes = 0;
-}
-
-/* It was granted so much. A quantum counts for a turn, a part of it for less. */
-static void check_grant(const struct rngq_shares *shares,
-			const struct rngq_member *member, u64 bytes,
-			u64 by_vtime)
-{
-	struct model_file *file = file_of(member);
-
-	if (aside_bytes(shares) > shares->bucket.level_bytes)
-		broken("what is set aside was granted");
-	if (bytes > member->want_bytes)
-		broken("somebody was granted more than it wants");
-	if (by_vtime != min(TURN_VTIME * bytes / shares->turn_bytes, MOST_VTIME))
-		broken("a grant is not what it counts for");
-	if (shares->vtime < member->vtime - by_vtime)
-		broken("a grant was made, and it is not yet that time");
-	file->is_trusted = false;
-}
-
-struct rngq_member *rngq_shares_grant(struct rngq_shares *shares)
-{
-	struct rngq_member *first = shares->nr_waiting ?
-		rb_entry(rb_first_cached(&shares->line), struct rngq_member,
-			 node) : NULL;
-	u64 vtime = first ? first->vtime : 0;
-	u64 level_bytes = shares->bucket.level_bytes;
-	u64 granted_bytes = shares->granted_bytes;
-	struct rngq_member *member = unbooked_grant(shares);
-
-	check_level(shares, level_bytes);
-	if (shares->granted_bytes > granted_bytes) {
-		if (!member || member != first)
-			broken("one who is not next was granted something");
-		else
-			check_grant(shares, member,
-				    shares->granted_bytes - granted_bytes,
-				    member->vtime - vtime);
+	if (!nr_newcomers)
+		deal_extra_bytes = shares->extra_bytes;
+	turns(shares, order);
+	for (i = 0; i < 5; i++) {
+		firsts[order[i]] = shares->line[order[i]].next;
+		finds[order[i]] = first_finds(shares, order[i]);
+		enough[order[i]] = are_enough_called(shares, order[i]);
 	}
-	if (member && is_waiting(member))
+	for (i = 0; i < nr_opened; i++)
+		lines[i] = memory[i].member.line;
+
+	member = unbooked_call(shares);
+	note(shares, member, "call", !!member);
+	check_level(shares, level_bytes);
+	if (member)
+		line = lines[index_of(member)];
+	if (member && (member->line || !list_empty(&member->waiter.node)))
 		broken("one who is to be woken is in line");
+	if (member && (!line || firsts[line] != &memory[index_of(member)]
+						.member.waiter.node))
+		broken("one is called who is not the first in line");
+	for (i = 0; i < 5 && order[i] != line; i++) {
+		if (finds[order[i]] && !enough[order[i]])
+			broken(member ? "one is called, and it is another one's turn" :
+			       "nobody is called, and there is something for one");
+	}
+	if (member && !finds[line])
+		broken("one is called, and there is nothing for it");
+	if (is_one_of_many(line) && enough[line])
+		broken("more are called than find something");
+	nr_woken += !!member;
+	nr_newcomers += line == RNGQ_LINE_NEW || line == RNGQ_LINE_TOLD;
 	/* Of so few files. */
-	if (shares->nr_woken > MOST_WOKEN)
+	if (nr_woken > MOST_WOKEN)
 		broken("a deal wakes the same ones again and again");
-	if (!member)
+	if (!member) {
 		last_deal_ns = clock_ns;
+		was_left = level_bytes;
+		nr_woken = 0;
+		nr_newcomers = 0;
+	} else if (is_limited(shares)) {
+		catch_account_up(&accounts[index_of(member)], shares, line);
+		accounts[index_of(member)].is_called = true;
+		accounts[index_of(member)].is_due = is_one_of_many(line);
+		if (!member->taken_bytes && member->demand_bytes)
+			broken("one who is called is expected again, and has not come");
+		check_member(shares, member);
+	}
 	return member;
 }
 
@@ -848,27 +1357,11 @@ static void keep_promises(void)
 	u64 own_periods = clock_ns / (OWN_PERIOD_MS * NSEC_PER_MSEC);
 
 	if (TOTAL_RATE_BYTES && !was_changed &&
-	    delivered_bytes > (periods + 2) * TOTAL_RATE_BYTES)
+	    delivered_bytes > (periods + 2) * TOTAL_RATE_BYTES + TOTAL_BURST_BYTES)
 		broken("more was delivered than was promised");
 	if (current->file < OWN_FILES && files[current->file].delivered_bytes >
 	    (own_periods + 2) * OWN_RATE_BYTES)
 		broken("more was delivered than a client's own quota");
-}
-
-static bool is_free(const struct rngq_client *client)
-{
-	return client->kobj.refs == FREED_REFS;
-}
-
-/* What it took in this round; it may not have noted yet that there is a new one. */
-static u64 taken_now(const struct rngq_member *member)
-{
-	return member->round == total.round ? member->taken_bytes : 0;
-}
-
-static bool is_greedy(const struct rngq_member *member)
-{
-	return member->is_in_line && member->want_bytes >= total.share_bytes;
 }
 
 static unsigned int length(const struct list_head *list)
@@ -881,74 +1374,55 @@ static unsigned int length(const struct list_head *list)
 	return entries;
 }
 
-/* Return how many are in line. */
-static unsigned int check_line(void)
-{
-	const struct rb_node *at = total.line.rb_root.rb_node;
-	u64 vtime = less(total.vtime, TURN_VTIME);
-	unsigned int entries = 0;
-
-	if (rb_first_cached(&total.line) != at)
-		broken("who is first in line is not known to be");
-	for (; at && entries <= MAX_FILES; at = at->rb_right) {
-		const struct rngq_member *member =
-			rb_entry(at, struct rngq_member, node);
-
-		if (member->vtime < vtime)
-			broken("one in line is before its turn");
-		vtime = member->vtime;
-		entries++;
-	}
-	return entries;
-}
-
 /* Add up what the clients stand for. To be called when nobody is in between. */
 static void check_sums(void)
 {
-	struct rngq_shares sum = { };
-	unsigned int on_list = 0, in_tree = 0;
+	struct rngq_shares sum = {
+		.round = total.round, .share_bytes = total.share_bytes,
+	};
 	int i;
 
+	add_up(&sum);
 	for (i = 0; i < nr_opened; i++) {
-		const struct rngq_member *member = &memory[i].member;
-		u64 taken = taken_now(member);
+		const struct rngq_member *member = member_at(i);
 
-		if (is_free(&memory[i]))
+		if (!member || accounts[i].has_left)
 			continue;
-		on_list += !list_empty(&member->waiter.node);
-		in_tree += member->node.is_in_tree;
-		if (!list_empty(&member->waiter.node) != member->is_apart ||
-		    member->node.is_in_tree != member->is_in_line ||
-		    (member->is_apart && member->is_in_line))
-			broken("somebody waits where it should not");
-		sum.nr_members += taken || member->is_in_line;
-		if (!is_greedy(member))
-			sum.absent_bytes += min(taken, total.share_bytes);
-		if (member->epoch == total.epoch)
-			sum.granted_bytes += member->granted_bytes;
-		sum.nr_newcomers += member->is_apart;
-		sum.nr_waiting += member->is_in_line;
-		if (member->is_in_line)
-			sum.want_bytes += member->want_bytes;
+		sum.nr_in_line[member->line]++;
+		if (!list_empty(&member->waiter.node) != !!member->line)
+			broken("somebody is in the wrong line");
 	}
+	for (i = RNGQ_LINE_NONE + 1; i < RNGQ_NR_LINES; i++) {
+		sum.nr_waiting += sum.nr_in_line[i];
+		if (sum.nr_in_line[i] != total.nr_in_line[i] ||
+		    sum.nr_in_line[i] != length(&total.line[i]))
+			broken("those in line are not counted");
+	}
+	if (sum.nr_waiting != total.nr_waiting)
+		broken("those who wait are not counted");
+	if (total.bucket.level_bytes > total.bucket.capacity_bytes)
+		broken("there is more than the bucket can hold");
+	if (!is_limited(&total))
+		return;
 	if (sum.nr_members != total.nr_members ||
-	    sum.absent_bytes != total.absent_bytes ||
-	    sum.granted_bytes != total.granted_bytes ||
-	    sum.nr_waiting != total.nr_waiting ||
-	    sum.nr_newcomers != total.nr_newcomers ||
-	    sum.want_bytes != total.want_bytes)
-		broken("what is counted does not add up");
-	if (length(&total.newcomers) != on_list || check_line() != in_tree)
-		broken("somebody is in the wrong line");
-	if (total.newcomer_bytes > total.newcomer_part)
+	    sum.nr_hungry != total.nr_hungry ||
+	    sum.demand_bytes != total.demand_bytes ||
+	    sum.short_bytes != total.short_bytes)
+		broken("what is counted for the next round does not add up");
+	if (!was_changed && !total.is_closing &&
+	    total.nr_unserved != nr_unserved_now())
+		broken("how many hungry ones are not served does not add up");
+	if (!was_changed && total.nr_due != nr_due_now(&total))
+		broken("those are not counted who were called and have not come");
+	if (!total.nr_unserved && total.aside_bytes[true])
+		broken("what nobody will come for is set aside");
+	if (total.extra_bytes > total.bucket.level_bytes)
+		broken("more is set aside than there is");
+	if (total.extra_part && total.extra_bytes > total.extra_part)
 		broken("more is set aside for newcomers than was");
-	if (total.granted_bytes + total.newcomer_bytes > total.bucket.level_bytes)
-		broken("more is granted, or for newcomers, than there is");
 	if (total.bucket.refill_ns != RNGQ_NEVER &&
 	    total.bucket.refill_ns != total.end_ns)
 		broken("a refill will begin no round");
-	if (total.bucket.level_bytes > total.bucket.capacity_bytes)
-		broken("there is more than the bucket can hold");
 }
 
 /* System calls */
@@ -978,6 +1452,7 @@ static void do_close(struct model_file *closed)
 		return;
 	fops->release(NULL, &closed->file);
 	closed->client = NULL;
+	closed->is_asked = false;
 }
 
 static int do_read(struct file *file, size_t bytes, enum model_call call)
@@ -1065,8 +1540,8 @@ static int do_call(void)
 {
 	struct model_file *file = &files[current->file % MAX_FILES];
 
-	if (current->call == CALL_READ_NOWAIT || current->call == CALL_POLL ||
-	    current->call == CALL_POLL_NOWAIT || current->call == CALL_EPOLL_ADD)
+	if (current->call == CALL_POLL || current->call == CALL_POLL_NOWAIT ||
+	    current->call == CALL_EPOLL_ADD)
 		file->is_asked = true;
 
 	switch (current->call) {
@@ -1136,17 +1611,20 @@ static void mix(u64 sum[2], const void *from, size_t bytes)
 /* What nothing depends on, or not any more, must not make two states of one. */
 static void forget(void)
 {
-	u64 old_vtime = less(total.vtime, 2 * TURN_VTIME);
+	u64 vtime = total.vtime;
 	int i;
 
 	/* How virtual times differ is what counts, and not of those long ago. */
-	total.vtime -= old_vtime;
+	total.vtime = 0;
 	for (i = 0; i < nr_opened; i++) {
 		struct rngq_client *client = &memory[i];
 
+		left[i].vtime -= vtime;
 		if (is_free(client))
 			continue;
-		client->member.vtime = less(client->member.vtime, old_vtime);
+		client->member.vtime -= vtime;
+		if (client->member.round + 1 < total.round && !client->member.line)
+			client->member.vtime = 0;
 		client->throttled = 0;
 		client->throttled_ns = 0;
 		if (client->throttled_since_ns != RNGQ_NEVER)
@@ -1157,11 +1635,13 @@ static void forget(void)
 		total.next_deal_ns = 1;
 	if (last_deal_ns + DEAL_DISTANCE_NS <= clock_ns)
 		last_deal_ns = 0;
-	if (last_take_ns + RECENT_NS < clock_ns)
-		last_take_ns = 0;
+	if (!total.nr_newcomers)
+		total.deal_extra_bytes = 0;
+	if (!nr_newcomers)
+		deal_extra_bytes = 0;
 	for (i = 0; i < MAX_THREADS; i++) {
 		if (!threads[i].held_bytes)
-			threads[i].due_bytes = 0;
+			threads[i].used = (struct used){ };
 	}
 }
 
@@ -1248,6 +1728,7 @@ void model_init(size_t bytes)
 	const struct rngq_quota quota = {
 		.rate_bytes = TOTAL_RATE_BYTES ? TOTAL_RATE_BYTES : RNGQ_MAX,
 		.period_ms = TOTAL_PERIOD_MS,
+		.burst_bytes = TOTAL_BURST_BYTES,
 	};
 	int i;
 
@@ -1271,6 +1752,8 @@ void model_init(size_t bytes)
 	}
 	current = NULL;
 	rngq_total_init(&quota);
+	newcomer_most = 1;
+	was_used = true;
 	rngq_device_register();
 	digest();
 }
@@ -1280,6 +1763,38 @@ static void say(const struct task_struct *task, const char *what)
 	if (model_tells)
 		printf("%8.3f ms  thread %d %s\n", clock_ns / 1e6,
 		       thread_id(task), what);
+}
+
+static void say_notes(void)
+{
+	int i;
+
+	for (i = 0; i < nr_notes; i++) {
+		const struct rngq_shares *shares = &notes[i].shares;
+		const struct rngq_member *member = &notes[i].member;
+
+		printf("%8.3f ms    %s: %lld. Round %llu%s, level %llu, share %.2f",
+		       clock_ns / 1e6, notes[i].call, notes[i].result,
+		       shares->round, shares->is_closing ? " closing" : "",
+		       shares->bucket.level_bytes,
+		       shares->share / (double)RNGQ_VBYTE);
+		printf(", aside %llu modest %llu hungry %llu extra",
+		       shares->aside_bytes[false], shares->aside_bytes[true],
+		       shares->extra_bytes);
+		if (notes[i].client >= 0)
+			printf("; client %d: line %d, took %llu, expected %llu",
+			       notes[i].client, member->line,
+			       member->taken_bytes, member->expected_bytes);
+		if (notes[i].client >= 0)
+			printf(", demand %llu, extra %llu, credit %.2f%s%s%s",
+			       member->demand_bytes, member->extra_bytes,
+			       owed(shares, member) / (double)RNGQ_VBYTE,
+			       member->is_hungry ? ", hungry" : "",
+			       member->is_short ? ", short" : "",
+			       member->is_served ? ", served" : "");
+		printf("\n");
+	}
+	nr_notes = 0;
 }
 
 bool model_may_run(int thread)
@@ -1299,6 +1814,7 @@ void model_run(int thread)
 	run(task);
 	if (!total_lock.owner && !_setjmp(scheduler))
 		check_sums();
+	say_notes();
 	say(task, task->where);
 	digest();
 }
@@ -1395,7 +1911,7 @@ static u64 next_ns(bool early)
 	/* Somebody waits for nothing but the time. */
 	if (model_periods() < awaited_periods)
 		next = min_after(next, (model_periods() + 1) *
-				 TOTAL_PERIOD_MS * NSEC_PER_MSEC);
+				 WAIT_MS * NSEC_PER_MSEC);
 	if (early) {
 		next = min_after(next, total.next_ns);
 		next = min_after(next, total.end_ns);
@@ -1407,7 +1923,6 @@ static u64 next_ns(bool early)
 static void check_sleeper(const struct task_struct *task)
 {
 	struct rngq_client *client = files[task->file].client;
-	const struct rngq_member *member = &client->member;
 	struct rngq_bucket own = client->bucket;
 
 	if (task->has_signal)
@@ -1421,9 +1936,7 @@ static void check_sleeper(const struct task_struct *task)
 			broken("somebody sleeps, and will not be woken at the refill");
 	} else if (!rngq_total_limits) {
 		broken("somebody sleeps, and there is something to read");
-	} else if (member->epoch == total.epoch && member->granted_bytes) {
-		broken("somebody sleeps who was granted something");
-	} else if (!is_waiting(member)) {
+	} else if (!client->member.line) {
 		broken("somebody sleeps, and is not in line");
 	}
 }
@@ -1448,20 +1961,25 @@ static void check_shares(void)
 static void check_deal(void)
 {
 	const struct rngq_bucket *bucket = &total.bucket;
-	/* A period is the longest that anything is set aside or granted. */
+	/* A period is the longest that a round lasts. */
 	u64 end_ns = min3(bucket->refill_ns, total.end_ns,
 			  clock_ns + bucket->period_ns);
 	u64 deal_ns = min_after(end_ns, end_ns - CLOSING_NS);
+	bool finds = false;
+	int i;
 
-	if (!total.line.rb_root.rb_node && list_empty(&total.newcomers))
+	if (!total.nr_waiting)
 		return;
 	if (bucket->rate_bytes == RNGQ_MAX)
 		broken("somebody is in line, and there is no limit");
+	for (i = RNGQ_LINE_NONE + 1; i < RNGQ_NR_LINES; i++)
+		finds |= first_finds(&total, i) && !are_enough_called(&total, i);
 	/* What came free in between may wait, but not for long. */
-	if ((bucket->level_bytes > aside_bytes(&total) &&
-	     (total.line.rb_root.rb_node || !total.is_short)) ||
-	    (!list_empty(&total.newcomers) && total.newcomer_bytes))
+	if (finds)
 		deal_ns = min(deal_ns, last_deal_ns + DEAL_DISTANCE_NS);
+	/* At closing there is more for everybody later; but of what came back since. */
+	if (bucket->level_bytes && was_left)
+		deal_ns = min_after(deal_ns, end_ns - CLOSING_NS / 2);
 	if (!deal_timer.is_queued || (u64)deal_timer.expires > deal_ns)
 		broken("nobody will deal when it is time");
 }
@@ -1484,7 +2002,7 @@ static void check_rest(void)
 	for (i = 0; i < MAX_FILES; i++) {
 		if (files[i].client && !files[i].is_asked &&
 		    !waitqueue_active(&files[i].client->wait) &&
-		    is_waiting(&files[i].client->member))
+		    files[i].client->member.line)
 			broken("a client is in line, and nobody waits for it");
 	}
 }
@@ -1507,7 +2025,7 @@ void model_clock_goes_on(bool early)
 
 int model_periods(void)
 {
-	return clock_ns / (TOTAL_PERIOD_MS * NSEC_PER_MSEC);
+	return clock_ns / (WAIT_MS * NSEC_PER_MSEC);
 }
 
 int model_opened(void)
@@ -1536,7 +2054,7 @@ void model_check_end(void)
 {
 	int i;
 
-	if (total.line.rb_root.rb_node || !list_empty(&total.newcomers))
+	if (total.nr_waiting)
 		broken("somebody is in line, and all have closed");
 	for (i = 0; i < nr_opened; i++) {
 		if (!is_free(&memory[i]))

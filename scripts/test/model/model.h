@@ -13,12 +13,18 @@
 
 #define UNBOUNDED	9999
 
-/* What a search does not tell: one thread a file, no root, no bound to check. */
+/* What a search does not tell: one thread a file, no root, no burst, no bound to check. */
 #ifndef FILE_USERS
 #define FILE_USERS	1
 #endif
 #ifndef CHANGES
 #define CHANGES		0
+#endif
+#ifndef TOTAL_BURST_BYTES
+#define TOTAL_BURST_BYTES	0
+#endif
+#ifndef WAIT_MS
+#define WAIT_MS			32	/* a period of total/ */
 #endif
 #ifndef IDEAL_MS
 #define IDEAL_MS	UNBOUNDED

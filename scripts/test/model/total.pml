@@ -61,6 +61,9 @@ c_track "model_digest" "16" "Matched"
 
 #define RESULT(me) model_result (me->_pid)
 
+/* Those who have closed, and will open again */
+byte to_open;
+
 /* At any time, now or some periods later. */
 #define WAIT(me)							\
 	select (periods : 0 .. WAITS);					\
@@ -144,7 +147,7 @@ proctype poller(byte file, wants)
 	CALL(Ppoller, CALL_CLOSE, Ppoller->file, 0)
 }
 
-/* It takes a byte, and is no newcomer then. Its next read has a bad address. */
+/* It takes a byte, and is a member then. Its next read has a bad address. */
 proctype faulty_poller(byte file)
 {
 	CALL(Pfaulty_poller, CALL_READ, Pfaulty_poller->file, 1);
@@ -184,7 +187,7 @@ proctype idler(byte file, polls)
 	CALL(Pidler, CALL_CLOSE, Pidler->file, 0)
 }
 
-/* The same, but it has taken a byte before: it waits in line, and its grants lapse. */
+/* The same, but it has taken a byte before: it is no newcomer, and leaves its share. */
 proctype lapser(byte file, polls)
 {
 	byte periods;
@@ -217,7 +220,6 @@ proctype asker(byte file, polls)
 	CALL(Pasker, CALL_CLOSE, Pasker->file, 0)
 }
 
-/* Like a reader, but in no hurry: so it is expected, and does not wait in line. */
 /* It reads a byte at any time, and does not wait for it. */
 proctype sipper(byte file, sips)
 {
@@ -232,6 +234,7 @@ proctype sipper(byte file, sips)
 	CALL(Psipper, CALL_CLOSE, Psipper->file, 0)
 }
 
+/* Like a reader, but in no hurry: so it is modest. */
 proctype idle_reader(byte file, wants)
 {
 	byte periods;
@@ -247,6 +250,50 @@ proctype idle_reader(byte file, wants)
 	:: else -> break
 	od;
 	CALL(Pidle_reader, CALL_CLOSE, Pidle_reader->file, 0)
+}
+
+/* It takes something, is called for more, and closes at any time without that. */
+proctype leaver(byte file)
+{
+	byte periods;
+
+	CALL(Pleaver, CALL_READ, Pleaver->file, 9);
+	CALL(Pleaver, CALL_POLL, Pleaver->file, 0);
+	WAIT(Pleaver);
+	CALL(Pleaver, CALL_CLOSE, Pleaver->file, 0)
+}
+
+/* It closes and opens again after each read: it is the same one as before. */
+proctype reopener(byte file, wants, opens)
+{
+	byte periods;
+
+	do
+	:: opens > 0 -> opens--;
+		CALL(Preopener, CALL_READ, Preopener->file, Preopener->wants);
+		WAIT(Preopener);
+		to_open++;
+		CALL(Preopener, CALL_CLOSE, Preopener->file, 0);
+		CALL(Preopener, CALL_OPEN, Preopener->file, 0);
+		to_open--
+	:: else -> break
+	od;
+	CALL(Preopener, CALL_READ, Preopener->file, Preopener->wants);
+	CALL(Preopener, CALL_CLOSE, Preopener->file, 0)
+}
+
+/* It comes back after some periods, and wants the same again. */
+proctype returner(byte file, wants, times)
+{
+	byte periods;
+
+	do
+	:: times > 0 -> times--;
+		CALL(Preturner, CALL_READ, Preturner->file, Preturner->wants);
+		WAIT(Preturner)
+	:: else -> break
+	od;
+	CALL(Preturner, CALL_CLOSE, Preturner->file, 0)
 }
 
 /* poll(2) for no events, until a signal comes. */
@@ -272,12 +319,12 @@ proctype edger(byte file, wants, asks)
 	CALL(Pedger, CALL_CLOSE, Pedger->file, 0)
 }
 
-/* It asks once, does not come for what it gets, and closes at any time. */
+/* It polls once, does not come when it is called, and closes at any time. */
 proctype passer_by(byte file)
 {
 	byte periods;
 
-	CALL(Ppasser_by, CALL_READ_NOWAIT, Ppasser_by->file, 1);
+	CALL(Ppasser_by, CALL_POLL_NOWAIT, Ppasser_by->file, 0);
 	WAIT(Ppasser_by);
 	CALL(Ppasser_by, CALL_CLOSE, Ppasser_by->file, 0)
 }
@@ -372,6 +419,8 @@ init
 #endif
 #include "threads.h"
 	};
-	c_expr { model_is_over () };
-	c_code { model_check_end(); check(); }
+	atomic {
+		to_open == 0 && c_expr { model_is_over () };
+		c_code { model_check_end(); check(); }
+	}
 }
