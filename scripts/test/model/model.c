@@ -1161,10 +1161,9 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	struct rngq_shares before = *shares;
 	struct rngq_member was = *member;
 	bool is_same = draw->epoch == shares->epoch;
-	bool was_same = current->used.epoch == shares->epoch;
 	u64 aside, extra, free;
 
-	if (is_same != was_same)
+	if (draw->epoch != current->used.epoch)
 		broken("when bytes were taken is not what is noted");
 	unbooked_give_back(shares, member, draw, bytes);
 	note(shares, member, "give_back", bytes);
