@@ -387,6 +387,7 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
  * Something was taken. An edge-triggered poller may stop here, without having seen that
  * there is nothing left, and wait for the edge. And if the client is in line for the
  * host's bucket no more, other threads that wait would not be woken for what is left.
+ * A read that goes on until it finds nothing (rngq_read_iter()) lines it up again.
  */
 static void see_to_waiters(struct rngq_client *client, u64 now_ns,
 			   const struct rngq_taken *taken)

@@ -11,6 +11,8 @@
 
 /* How many times what it took a member may want next, if it came short */
 #define GROWTH			8
+/* So large a part of what the modest want again is set aside for who wants more. */
+#define GROWTH_PART		4
 /* The part of the bucket that is set aside for newcomers who may only be asking */
 #define NEWCOMERS_PART		32
 /* Closing comes this part of the period before its end, ... */
@@ -54,7 +56,7 @@ static u64 nr_known_waiters(const struct rngq_shares *shares)
 		shares->nr_in_line[RNGQ_LINE_UNDER];
 }
 
-/* Negative: it owes something. Shares before its last round may have overflown. */
+/* Negative: it owes something. Shares before its last round may have overflowed. */
 static s64 credit(const struct rngq_shares *shares,
 		  const struct rngq_member *member)
 {
@@ -134,58 +136,83 @@ static void set_served(struct rngq_shares *shares, struct rngq_member *member)
 	shares->has_changed = true;
 }
 
-static void join_round(const struct rngq_shares *shares,
-		       struct rngq_member *member)
+static void join_round(struct rngq_shares *shares, struct rngq_member *member)
 {
+	bool is_next = member->round + 1 == shares->round;
 	u64 bytes = 0, most;
 	s64 most_credit;
 
-	if (member->round + 1 == shares->round)
+	if (is_next)
 		bytes = member->demand_bytes;
 	/* Who waits and was not called yet, is taken for hungry. */
 	else if (is_known_line(member->line))
 		bytes = shares->last_share_bytes;
-	member->demand_bytes = is_known_line(member->line) ? shares->share_bytes : 0;
+	member->demand_bytes = 0;
+	if (is_known_line(member->line)) {
+		member->demand_bytes = shares->share_bytes;
+		shares->nr_uncalled--;
+	}
 	member->expected_bytes = bytes;
 	member->is_hungry = bytes >= shares->last_share_bytes;
 	member->is_short &= !!bytes;
 	if (member->taken_bytes)
 		member->before_bytes = member->taken_bytes;
 	member->taken_bytes = 0;
-	member->extra_bytes = shares->extra_most;
+	member->extra_bytes = 0;
+	if (!bytes && (member->line || (is_next && (member->has_asked ||
+						    member->is_told))))
+		member->extra_bytes = shares->extra_most;
+	member->has_asked = false;
 	member->is_called = false;
 	member->is_served = false;
 	member->round = shares->round;
 
 	most = max(bytes, 2 * member->before_bytes) * RNGQ_VBYTE;
 	most_credit = min(most, shares->share);
-	/* Who came short of its share is owed a fraction of a byte, or some. */
+	/* Who came short of its share is owed a fraction of a byte, or of a wake-up. */
 	if (member->is_hungry && member->is_short)
-		most_credit += RNGQ_VBYTE;
+		most_credit += max_debt(shares);
 	if (bytes)
 		most_credit = clamp(credit(shares, member), -max_debt(shares),
 				    most_credit);
 	member->vtime = shares->vtime - most_credit;
 }
 
-static void join_epoch(const struct rngq_shares *shares,
-		       struct rngq_member *member)
+/* What is left when closing, and is for it */
+static void join_closing(const struct rngq_shares *shares,
+			 struct rngq_member *member, bool is_due,
+			 bool is_uncalled)
 {
-	u64 extra;
+	u64 extra = shares->extra_ratio *
+		(is_uncalled ? shares->share_bytes : member->taken_bytes);
+	s64 owed = extra;
+
+	member->extra_bytes = 0;
+	if (!is_due && !is_uncalled && !member->is_short)
+		return;
+	if (is_due)
+		owed = max(credit(shares, member), 0LL);
+	else
+		member->vtime -= extra;
+	member->extra_bytes = max(DIV_ROUND_UP((u64)owed, RNGQ_VBYTE),
+				  shares->least_bytes);
+}
+
+static void join_epoch(struct rngq_shares *shares, struct rngq_member *member)
+{
+	bool is_behind = member->round != shares->round;
+	bool is_uncalled = is_behind && is_known_line(member->line);
+	bool is_due = !is_behind && member->is_due && !member->taken_bytes;
 
 	member->epoch = shares->epoch;
 	member->is_due = false;
-	if (member->round != shares->round)
+	if (is_behind)
 		join_round(shares, member);
-	if (!shares->is_closing)
-		return;
-	extra = DIV_ROUND_UP(member->taken_bytes * shares->extra_ratio,
-			     RNGQ_VBYTE);
-	member->extra_bytes = member->is_short ?
-		max(extra, shares->least_bytes) : 0;
+	if (shares->is_closing)
+		join_closing(shares, member, is_due, is_uncalled);
 }
 
-static __always_inline void catch_up(const struct rngq_shares *shares,
+static __always_inline void catch_up(struct rngq_shares *shares,
 				     struct rngq_member *member)
 {
 	if (member->epoch != shares->epoch)
@@ -215,14 +242,15 @@ static void begin_epoch(struct rngq_shares *shares)
 
 static void welcome_newcomers(struct rngq_shares *shares)
 {
-	u64 newcomers = shares->nr_in_line[RNGQ_LINE_NEW];
+	u64 waiting = shares->nr_in_line[RNGQ_LINE_NEW];
+	u64 newcomers = waiting + shares->nr_asked;
 	u64 bytes = shares->bucket.level_bytes;
 	u64 part = bytes / NEWCOMERS_PART;
-	u64 fair = DIV_ROUND_UP(bytes * (newcomers + 1),
-				newcomers + 1 + shares->nr_members);
+	u64 fair = DIV_ROUND_UP(bytes * newcomers,
+				max(newcomers + shares->nr_members, 1ULL));
 
 	if (shares->was_used)
-		part = max(bytes / 4, min(fair, max(bytes / 2, 8ULL)));
+		part = max(part, min(fair, max(bytes / 2, 8ULL)));
 	/* Of few bytes one in each fourth round. */
 	if (!part && !(shares->round % 4))
 		part = min(bytes, 1ULL);
@@ -230,58 +258,72 @@ static void welcome_newcomers(struct rngq_shares *shares)
 	    !shares->was_asked)
 		part = 0;
 	shares->was_asked = false;
+	shares->nr_asked = 0;
 	shares->extra_part = part;
 	shares->extra_bytes = part;
 	shares->extra_most = max(part / max(newcomers, 1ULL),
 				 shares->least_bytes);
+	shares->waiters_bytes = DIV_ROUND_UP(part * waiting, max(newcomers, 1ULL));
+}
+
+/* Of those who did not come yet, only who waits is expected in the next round. */
+static void expect_waiters(struct rngq_shares *shares)
+{
+	shares->nr_members = nr_known_waiters(shares);
+	shares->nr_hungry = shares->nr_members;
+	shares->demand_bytes = shares->nr_members * shares->share_bytes;
 }
 
 /*
- * Which share fills the bucket? Who was modest is taken for that, and who was hungry for
- * that. If that changes with the share, the next round knows. No share is less than
- * an equal one.
+ * Which share fills the bucket? Who is modest was found with the last share. If that
+ * changes with this one, the next round knows. No share is less than an equal one, and
+ * no growth leaves less than that to the hungry.
  */
-static void share_out(struct rngq_shares *shares, u64 bytes, bool idled)
+static void share_out(struct rngq_shares *shares, u64 bytes)
 {
-	u64 members = idled ? nr_known_waiters(shares) : shares->nr_members;
-	u64 hungry = idled ? members : shares->nr_hungry;
-	u64 modest_bytes = idled ? 0 : shares->demand_bytes -
-		hungry * shares->share_bytes;
-	u64 share = max(less(bytes, modest_bytes) * RNGQ_VBYTE / max(hungry, 1ULL),
-			bytes * RNGQ_VBYTE / max(members, 1ULL));
+	u64 members = shares->nr_members, hungry = shares->nr_hungry;
+	u64 modest_bytes = min(bytes, shares->demand_bytes -
+			       hungry * shares->share_bytes);
+	u64 equal = bytes * RNGQ_VBYTE / max(members, 1ULL);
+	u64 growth_bytes = min(DIV_ROUND_UP(modest_bytes, GROWTH_PART),
+			       less(bytes - modest_bytes,
+				    DIV_ROUND_UP(hungry * equal, RNGQ_VBYTE)));
+	u64 left_bytes = bytes - modest_bytes - growth_bytes;
+	u64 share = max(left_bytes * RNGQ_VBYTE / max(hungry, 1ULL), equal);
 
 	shares->vtime += share;
 	shares->share = share;
 	shares->last_share_bytes = shares->share_bytes;
 	shares->share_bytes = max(share / RNGQ_VBYTE, 1ULL);
-	modest_bytes = min3(bytes, modest_bytes,
-			    (members - hungry) * (share / RNGQ_VBYTE + 1));
+	modest_bytes = min(modest_bytes,
+			   (members - hungry) * (share / RNGQ_VBYTE + 1));
 	shares->aside_bytes[false] = modest_bytes;
 	shares->aside_bytes[true] =
-		min(bytes - modest_bytes, DIV_ROUND_UP(hungry * share, RNGQ_VBYTE));
-	shares->away_bytes = modest_bytes / 2;
+		min(bytes - modest_bytes - growth_bytes,
+		    DIV_ROUND_UP(hungry * share, RNGQ_VBYTE));
+	shares->growth_bytes = growth_bytes;
 	shares->nr_unserved = hungry;
 }
 
 static void begin_round(struct rngq_shares *shares)
 {
 	const struct rngq_bucket *bucket = &shares->bucket;
-	/* Was there a whole round in which nobody came? Then only who waits is expected. */
+	/* Was there a whole round in which nobody came? */
 	bool idled = shares->now_ns >= shares->end_ns + bucket->period_ns;
 
 	shares->round += 1 + idled;
 	shares->is_closing = false;
 	shares->last_ns = RNGQ_NEVER;
 	begin_epoch(shares);
+	if (idled)
+		expect_waiters(shares);
 	/* A wake-up is worth what comes in a millisecond. */
 	shares->least_bytes = max(bucket->level_bytes /
 				  (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
 	welcome_newcomers(shares);
-	share_out(shares, bucket->level_bytes - shares->extra_bytes, idled);
-
-	shares->nr_members = nr_known_waiters(shares);
-	shares->nr_hungry = shares->nr_members;
-	shares->demand_bytes = shares->nr_members * shares->share_bytes;
+	share_out(shares, bucket->level_bytes - shares->extra_bytes);
+	expect_waiters(shares);
+	shares->nr_uncalled = shares->nr_members;
 	shares->short_bytes = 0;
 	set_times(shares);
 }
@@ -290,6 +332,10 @@ static void close_round(struct rngq_shares *shares)
 {
 	u64 bytes = shares->bucket.level_bytes;
 	u64 lasts_ns = shares->end_ns - shares->next_ns;
+	/* Who was called may still come. Who was not counts as if it had its share. */
+	u64 due_bytes = min(bytes, shares->nr_due * shares->share_bytes);
+	u64 short_bytes = shares->short_bytes +
+		shares->nr_uncalled * shares->share_bytes;
 
 	if (shares->extra_part)
 		shares->was_used = shares->extra_bytes <= shares->extra_part / 2;
@@ -300,13 +346,16 @@ static void close_round(struct rngq_shares *shares)
 	shares->least_bytes = max(shares->least_bytes, bytes / CLOSING_WAKEUPS);
 	shares->aside_bytes[false] = 0;
 	shares->aside_bytes[true] = 0;
+	shares->growth_bytes = 0;
 	shares->extra_part = 0;
-	shares->extra_bytes =
-		shares->short_bytes || nr_known_waiters(shares) ? bytes : 0;
-	shares->extra_ratio = bytes * RNGQ_VBYTE / max(shares->short_bytes, 1ULL);
+	shares->waiters_bytes = 0;
+	shares->extra_bytes = short_bytes || due_bytes ||
+		nr_known_waiters(shares) ? bytes : 0;
+	shares->extra_ratio = (bytes - due_bytes) * RNGQ_VBYTE /
+		max(short_bytes, 1ULL);
 }
 
-/* What it may take of what was set aside for those like it */
+/* What was set aside for it, and it may take at any time */
 static __always_inline u64 own_bytes(const struct rngq_shares *shares,
 				     const struct rngq_member *member,
 				     bool is_called)
@@ -320,26 +369,51 @@ static __always_inline u64 own_bytes(const struct rngq_shares *shares,
 	if (is_called && member->expected_bytes && !member->taken_bytes &&
 	    owed > -max_debt(shares) / 2)
 		bytes = max(bytes, shares->least_bytes);
-	if (!member->expected_bytes)
-		bytes = min(bytes, shares->away_bytes);
 	if (member->is_hungry)
-		not_for_it += shares->aside_bytes[false];
+		not_for_it += shares->aside_bytes[false] + shares->growth_bytes;
+	else
+		bytes = min3(bytes, shares->aside_bytes[false],
+			     less(member->expected_bytes, member->taken_bytes));
 	return min(bytes, less(shares->bucket.level_bytes, not_for_it));
 }
 
-/* What it may take besides @own: of the extra bytes */
-static u64 extra_bytes(const struct rngq_shares *shares,
-		       const struct rngq_member *member, u64 own, bool is_called)
+/* What it may take besides @own, as it wants more than before */
+static u64 growth_bytes(const struct rngq_shares *shares,
+			const struct rngq_member *member, u64 own)
 {
-	u64 bytes = less(shares->extra_bytes,
-			 is_called ? 0 : shares->extra_part / 2);
+	s64 owed = credit(shares, member) - (s64)(own * RNGQ_VBYTE);
 
-	if (!shares->is_closing)
-		bytes = member->is_hungry ? 0 :
-			min(bytes, less(max(shares->share_bytes,
-					    shares->least_bytes),
-					member->taken_bytes + own));
-	return min(bytes, member->extra_bytes);
+	if (member->is_hungry || owed <= 0)
+		return 0;
+	return min3(owed / RNGQ_VBYTE, shares->growth_bytes,
+		    less(shares->bucket.level_bytes, own + shares->extra_bytes));
+}
+
+/* What it may take besides these @bytes of what was set aside for those like it */
+static u64 extra_bytes(const struct rngq_shares *shares,
+		       const struct rngq_member *member, bool is_called,
+		       u64 bytes)
+{
+	u64 extra = less(shares->extra_bytes,
+			 is_called ? 0 : shares->waiters_bytes);
+
+	extra = min(extra, member->extra_bytes);
+
+	if (shares->now_ns >= shares->last_ns)
+		return 0;
+	if (shares->is_closing)
+		return extra;
+	return min(extra, less(max(shares->share_bytes, shares->least_bytes),
+			       member->taken_bytes + bytes));
+}
+
+/* What is set aside */
+static __always_inline u64 all_aside_bytes(const struct rngq_shares *shares)
+{
+	u64 bytes = shares->aside_bytes[false] + shares->aside_bytes[true] +
+		shares->growth_bytes;
+
+	return shares->now_ns < shares->last_ns ? bytes + shares->extra_bytes : bytes;
 }
 
 /* What is left besides @own and what is set aside: it is for everybody */
@@ -347,30 +421,49 @@ static __always_inline u64 free_bytes(const struct rngq_shares *shares,
 				      const struct rngq_member *member,
 				      u64 own)
 {
-	u64 aside = shares->aside_bytes[false] + shares->aside_bytes[true];
-	u64 bytes;
+	u64 aside = all_aside_bytes(shares) -
+		min(own, shares->aside_bytes[member->is_hungry]);
+	u64 bytes = less(shares->bucket.level_bytes - own, aside);
+	s64 left;
 
-	aside -= min(own, shares->aside_bytes[member->is_hungry]);
-	if (shares->now_ns < shares->last_ns)
-		aside += shares->extra_bytes;
-	bytes = less(shares->bucket.level_bytes - own, aside);
-	/* Before closing who had its share may owe some, but leaves the rest to others. */
-	if (member->is_hungry && !shares->is_closing) {
-		s64 left = credit(shares, member) + max_debt(shares);
+	if (!member->is_hungry || shares->is_closing)
+		return bytes;
+	/* Who had its share may owe some, but leaves the rest to others. */
+	left = credit(shares, member) + max_debt(shares);
+	return min(bytes, less(max(left, 0LL) / RNGQ_VBYTE, own));
+}
 
-		bytes = min(bytes, less(max(left, 0LL) / RNGQ_VBYTE, own));
-	}
-	return bytes;
+/* Find what it may take, up to @want_bytes, and where that is. */
+static __always_inline u64 find(const struct rngq_shares *shares,
+				const struct rngq_member *member,
+				bool is_called, u64 want_bytes,
+				struct rngq_share_draw *draw)
+{
+	u64 own = own_bytes(shares, member, is_called);
+	u64 bytes = min(own, want_bytes);
+
+	draw->own_bytes = bytes;
+	draw->growth_bytes = 0;
+	draw->extra_bytes = 0;
+	if (likely(bytes == want_bytes))
+		return bytes;
+
+	bytes += min(want_bytes - bytes, free_bytes(shares, member, own));
+	draw->growth_bytes = min(want_bytes - bytes,
+				 growth_bytes(shares, member, own));
+	bytes += draw->growth_bytes;
+	draw->extra_bytes = min(want_bytes - bytes,
+				extra_bytes(shares, member, is_called,
+					    own + draw->growth_bytes));
+	return bytes + draw->extra_bytes;
 }
 
 static u64 available_bytes(const struct rngq_shares *shares,
 			   const struct rngq_member *member, bool is_called)
 {
-	u64 own = own_bytes(shares, member, is_called);
-	u64 bytes = own + extra_bytes(shares, member, own, is_called) +
-		free_bytes(shares, member, own);
+	struct rngq_share_draw draw;
 
-	return min(bytes, shares->bucket.level_bytes);
+	return find(shares, member, is_called, RNGQ_MAX, &draw);
 }
 
 /**
@@ -424,6 +517,14 @@ void rngq_shares_set_quota(struct rngq_shares *shares,
 	begin_round(shares);
 }
 
+/* It is counted here as long as it is in no line. */
+static void set_asked(struct rngq_shares *shares, struct rngq_member *member,
+		      bool has_asked)
+{
+	shares->nr_asked += has_asked - member->has_asked;
+	member->has_asked = has_asked;
+}
+
 static void line_up(struct rngq_shares *shares, struct rngq_member *member)
 {
 	enum rngq_line line = RNGQ_LINE_UNDER;
@@ -440,6 +541,7 @@ static void line_up(struct rngq_shares *shares, struct rngq_member *member)
 	/* There may be something for it if it is called. */
 	shares->has_changed |= available_bytes(shares, member, true) != 0;
 	member->line = line;
+	set_asked(shares, member, false);
 }
 
 static void leave_line(struct rngq_shares *shares, struct rngq_member *member)
@@ -447,7 +549,23 @@ static void leave_line(struct rngq_shares *shares, struct rngq_member *member)
 	list_del_init(&member->waiter.node);
 	shares->nr_in_line[member->line]--;
 	shares->nr_waiting--;
+	if (member->line == RNGQ_LINE_NEW)
+		set_asked(shares, member, true);
 	member->line = RNGQ_LINE_NONE;
+}
+
+/* A newcomer asked, and could have had so many bytes. */
+static void set_told(struct rngq_shares *shares, struct rngq_member *member,
+		     u64 bytes)
+{
+	/* Who was called and finds that others were quicker is told nothing. */
+	if (bytes || (member->is_called && !shares->is_closing))
+		member->is_told = bytes;
+	if (bytes)
+		return;
+	shares->was_asked = true;
+	if (!member->is_told)
+		set_asked(shares, member, true);
 }
 
 /**
@@ -471,12 +589,8 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	bytes = available_bytes(shares, member, member->is_called);
 	if (way == RNGQ_GO)
 		return bytes;
-	if (!is_known(member)) {
-		shares->was_asked |= !bytes;
-		/* Who was called and finds that others were quicker is told nothing. */
-		if (bytes || (member->is_called && !shares->is_closing))
-			member->is_told = bytes;
-	}
+	if (!is_known(member))
+		set_told(shares, member, bytes);
 	if (bytes)
 		return bytes;
 
@@ -492,6 +606,32 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	return 0;
 }
 
+/* It takes what find() found: @draw. */
+static __always_inline void take_found(struct rngq_shares *shares,
+				       struct rngq_member *member, u64 bytes,
+				       struct rngq_share_draw *draw)
+{
+	u64 *aside = &shares->aside_bytes[member->is_hungry];
+
+	draw->credit = (draw->own_bytes + draw->growth_bytes) * RNGQ_VBYTE;
+	/* To the hungry all counts, until they owe so much. */
+	if (member->is_hungry)
+		draw->credit = clamp_t(s64, credit(shares, member) +
+				       max_debt(shares), draw->credit,
+				       bytes * RNGQ_VBYTE);
+	member->vtime += draw->credit;
+	draw->own_bytes = min(draw->own_bytes, *aside);
+	*aside -= draw->own_bytes;
+	shares->growth_bytes -= draw->growth_bytes;
+	shares->extra_bytes -= draw->extra_bytes;
+	member->extra_bytes -= draw->extra_bytes;
+	if (member->is_called)
+		shares->waiters_bytes -= min(draw->extra_bytes,
+					     shares->waiters_bytes);
+	draw->epoch = shares->epoch;
+	draw->left_line = member->line;
+}
+
 /**
  * rngq_shares_take() - take bytes for a client
  * @shares: the bucket and those who share it
@@ -499,59 +639,32 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
  * @want_bytes: how many at the most
  * @draw: where they came from, for rngq_shares_give_back()
  *
+ * Who takes from a full bucket starts its clock: a new round may begin.
+ *
  * Context: Any; the owner's lock is held.
  * Return: How many were taken; who got any doesn't wait any more.
  */
 u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		     u64 want_bytes, struct rngq_share_draw *draw)
 {
-	u64 bytes = want_bytes, own, extra = 0, *aside;
+	u64 bytes;
 
 	draw->bucket.level_bytes = 0;
 	if (!is_limited(shares))
 		return want_bytes;
 	catch_up(shares, member);
-	own = own_bytes(shares, member, member->is_called);
-	if (bytes > own) {
-		u64 most = own + free_bytes(shares, member, own);
-
-		if (bytes > most) {
-			extra = min(bytes - most,
-				    extra_bytes(shares, member, own,
-						member->is_called));
-			bytes = min(most + extra, shares->bucket.level_bytes);
-		}
-	}
+	bytes = find(shares, member, member->is_called, want_bytes, draw);
 	if (!bytes)
 		return 0;
 
-	own = min(own, bytes);
-	draw->credit = own * RNGQ_VBYTE;
-	/* To the hungry all counts, until they owe so much. What closing brings is a gift. */
-	if (member->is_hungry && !shares->is_closing)
-		draw->credit = clamp_t(s64, credit(shares, member) +
-				       max_debt(shares), draw->credit,
-				       bytes * RNGQ_VBYTE);
-	member->vtime += draw->credit;
-	aside = &shares->aside_bytes[member->is_hungry];
-	draw->aside_bytes = min(own, *aside);
-	*aside -= draw->aside_bytes;
-	if (!member->expected_bytes) {
-		shares->away_bytes -= draw->aside_bytes;
-		member->is_told = false;
-	}
+	take_found(shares, member, bytes, draw);
 	set_come(shares, member);
 	if (bytes < want_bytes)
 		set_served(shares, member);
-	draw->extra_bytes = extra;
-	if (extra) {
-		member->extra_bytes -= extra;
-		shares->extra_bytes -= extra;
-	}
-	draw->epoch = shares->epoch;
-	draw->left_line = member->line;
 	if (member->line)
 		leave_line(shares, member);
+	member->is_told = false;
+	set_asked(shares, member, false);
 	set_taken(shares, member, member->taken_bytes + bytes,
 		  want_bytes - bytes);
 	bytes = rngq_bucket_take(&shares->bucket, bytes, shares->now_ns,
@@ -585,25 +698,27 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 			   struct rngq_member *member,
 			   const struct rngq_share_draw *draw, u64 bytes)
 {
-	u64 aside, extra, used;
+	u64 left_bytes, own, growth, extra;
 
 	rngq_bucket_give_back(&shares->bucket, &draw->bucket, bytes);
 	catch_up(shares, member);
-	set_taken(shares, member, less(member->taken_bytes, bytes), 0);
+	/* It took nothing if that was in this round. */
+	if (draw->epoch + shares->is_closing >= shares->epoch)
+		set_taken(shares, member, less(member->taken_bytes, bytes), 0);
 	if (draw->epoch == shares->epoch) {
-		used = min(bytes * RNGQ_VBYTE, draw->credit);
-		member->vtime -= used;
-		if (!shares->is_closing && !member->expected_bytes)
-			shares->away_bytes += min(bytes, draw->aside_bytes);
-		aside = min3(bytes, draw->aside_bytes,
-			     free_bytes(shares, member, 0));
-		shares->aside_bytes[member->is_hungry] += aside;
-		shares->nr_unserved += member->is_hungry && member->is_served;
-		member->is_served = false;
-		extra = min3(bytes - aside, draw->extra_bytes,
-			     free_bytes(shares, member, 0));
+		left_bytes = less(shares->bucket.level_bytes,
+				  all_aside_bytes(shares));
+		left_bytes = min(left_bytes, bytes);
+		own = min(left_bytes, draw->own_bytes);
+		growth = min(left_bytes - own, draw->growth_bytes);
+		extra = min(left_bytes - own - growth, draw->extra_bytes);
+		shares->aside_bytes[member->is_hungry] += own;
+		shares->growth_bytes += growth;
 		shares->extra_bytes += extra;
 		member->extra_bytes += extra;
+		member->vtime -= min(bytes * RNGQ_VBYTE, draw->credit);
+		shares->nr_unserved += member->is_hungry && member->is_served;
+		member->is_served = false;
 	}
 	shares->has_changed = true;
 	if (shares->nr_waiting)
@@ -663,7 +778,7 @@ static struct rngq_member *first_of(struct rngq_shares *shares,
 		return member;
 	catch_up(shares, member);
 	bytes = available_bytes(shares, member, true);
-	/* No more are called than find something. */
+	/* No more are called than find something. Who never comes holds it until closing. */
 	if (is_known_line(line)) {
 		most = less(shares->bucket.level_bytes,
 			    shares->nr_due * shares->least_bytes);
@@ -676,6 +791,7 @@ static struct rngq_member *first_of(struct rngq_shares *shares,
 	return bytes && most ? member : NULL;
 }
 
+/* The lines are asked in the order of enum rngq_line, from one of them on. */
 static struct rngq_member *next_waiter(struct rngq_shares *shares)
 {
 	enum rngq_line i, first = shares->nr_woken % 2 ?
@@ -722,9 +838,6 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	next->is_due = is_known_line(next->line);
 	shares->nr_due += next->is_due;
 	shares->nr_newcomers += !next->is_due;
-	/* It is expected in the next round if it comes. */
-	if (!next->taken_bytes)
-		set_demand(shares, next, 0);
 	next->is_called = true;
 	leave_line(shares, next);
 	return next;

@@ -11,20 +11,27 @@
  * to the share, fill the bucket. It follows from three sums: the number of members, of
  * hungry ones, whose demand reached the last share, and what the others, the modest
  * ones, demand. Nobody walks over the members. Each sees by the number of the round
- * that it is behind, when it next comes, and gets its credit then: its demand cut to
- * the share, in fractions of a byte. What hungry and modest members have to come is
- * set aside. The rest is for everybody.
+ * that it is behind, when it next comes, and gets its credit then, in fractions of a
+ * byte. Its demand, cut to the share, is its own: what hungry and modest members have
+ * to come of that is set aside. The rest is for everybody.
  *
- * Newcomers are all other clients. If one asks, a 32nd of the bucket is set aside for
- * them in the next round; if they took half of that, a quarter, or an equal share for
- * each, but no more than half. Each may have a part of it, half of it is for those only
- * that waited. Who took one byte is a member in the next round, and has its share in
- * the third, as 8 * 8 > 32. Who was a member before has credit for twice what it took
- * then, out of half of what is set aside for the modest.
+ * Growth. A modest member may take up to twice what it took before. What is more than
+ * its own comes out of a quarter of what all the modest demand. That is set aside, too,
+ * as far as it leaves an equal share to each hungry member. It is also for who was a
+ * member once and comes again.
+ *
+ * Newcomers are all other clients. If some waited when the round began, or had asked in
+ * the round before and found nothing, a 32nd of the bucket is set aside for those, in
+ * equal parts. If they took half of that, the next time it is an equal share for each,
+ * but no more than half of the bucket or 8 bytes. The parts of those that waited are
+ * for those that are called. Who took one byte is a member in the next round, and has
+ * its share in the third, as 8 * 8 > 32. If a 32nd is no byte, there is one in each
+ * fourth round.
  *
  * Closing comes shortly before the refill, which may find no room for what is left.
- * That is for those who came short, in proportion to what they took in the round. In
- * the second half of closing it is for everybody.
+ * Who was called and did not come yet still has its own. The rest is for those who came
+ * short, in proportion to what they took in the round. Who waits and was not called in
+ * it counts as if it had its share. In the second half of closing all is for everybody.
  *
  * Lines. Who finds nothing may wait in line, and is called when there is something for
  * it: first who had less than its share in the round in which it lined up, then who
@@ -36,11 +43,12 @@
  * although its credit is less. It owes the rest. So does a hungry member that takes of
  * what is left when all of them had theirs. With many clients and a short period a byte
  * is not worth a wake-up: it is what a millisecond brings, and who is called owes that.
- * Nobody owes more than that.
+ * When a round begins, nobody owes or is owed more than that from the round before.
  *
- * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the round
- * before. The share is 35 bytes. A and B are called, and take that. C takes 15, whenever
- * it likes. At closing A and B are called for the other 5.
+ * Example: 90 bytes a second. A and B are greedy and wait, C took 24 bytes in the round
+ * before. 6 bytes are for its growth, and the share is 30 bytes. A and B are called, and
+ * take that. C takes 20, whenever it likes. At closing A and B are called for the other
+ * 10.
  *
  * Times are passed in, and nothing in here locks: the owner does (total.c).
  */
@@ -58,7 +66,8 @@ struct rngq_share_draw {
 	struct rngq_draw bucket;
 	u64 epoch;
 	u64 credit;		/* so much of the client's was used in that epoch, */
-	u64 aside_bytes;	/* so many bytes had been set aside for those like it, */
+	u64 own_bytes;		/* so many bytes had been set aside for those like it, */
+	u64 growth_bytes;	/* so many for who wants more than before, */
 	u64 extra_bytes;	/* and so many were extra bytes */
 	bool left_line;		/* the client, as it waits no more */
 };
@@ -83,6 +92,7 @@ struct rngq_member {
 	bool is_served;		/* since then: it had all that was its own */
 	bool is_called;		/* in this round, after it waited, ... */
 	bool is_due;		/* ... in this epoch, and has not come yet */
+	bool has_asked;		/* in this round, is a newcomer, and does not wait */
 	bool is_told;		/* that there is something, and took nothing since */
 	u64 epoch;		/* that it was last seen in, */
 	u64 round;		/* and that epoch's round */
@@ -115,9 +125,10 @@ struct rngq_shares {
 	u64 least_bytes;	/* what a wake-up is worth */
 	u64 aside_bytes[2];	/* set aside for modest members, and for hungry ones */
 	u64 nr_unserved;	/* so many of the latter had not all of their own */
-	u64 away_bytes;		/* of the first, for who was away in the round before */
+	u64 growth_bytes;	/* for who is modest, and wants more than before */
 	u64 extra_bytes;	/* set aside for newcomers; closing: for who came short */
 	u64 extra_part;		/* so many were, */
+	u64 waiters_bytes;	/* so many are for those that are called, */
 	u64 extra_most;		/* so many for one newcomer, */
 	u64 extra_ratio;	/* or for a byte that one took; same unit as the share */
 	bool was_used;		/* newcomers took half of what was set aside */
@@ -127,10 +138,12 @@ struct rngq_shares {
 	u64 nr_hungry;
 	u64 demand_bytes;	/* each cut to the share */
 	u64 short_bytes;	/* what those took that came short */
-	bool was_asked;		/* by a newcomer, which found nothing */
+	bool was_asked;		/* by a newcomer, which found nothing, */
+	u64 nr_asked;		/* so many that do not wait */
 
 	bool has_changed;	/* since the last deal: somebody may be called */
 	u64 next_deal_ns;
+	u64 nr_uncalled;	/* known, and wait since before this round */
 	u64 nr_due;		/* called in this epoch, and have not come yet; no newcomers */
 	u64 deal_extra_bytes;	/* what there was before the first newcomer was called */
 	unsigned int nr_woken;	/* in this deal, ... */

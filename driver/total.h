@@ -8,8 +8,8 @@
  *
  * One spinlock guards the bucket and every client's member. It is taken inside a
  * client's lock, so whoever holds it can't wake a client. A work item does, which
- * is queued when there is something to deal: it lets one waiter after the other be
- * granted something, and wakes it, holding a reference to it and no lock.
+ * is queued when there is something to deal: it calls one waiter after the other, and
+ * wakes it, holding a reference to it and no lock.
  */
 #ifndef RNGQUOTA_TOTAL_H
 #define RNGQUOTA_TOTAL_H

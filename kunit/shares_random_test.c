@@ -61,9 +61,11 @@ static void check_sums(struct kunit *test, struct walk *walk)
 		sums.nr_members += !!demand;
 		sums.nr_hungry += demand >= shares->share_bytes;
 		sums.demand_bytes += min(demand, shares->share_bytes);
+		sums.nr_uncalled += member->round != shares->round && is_known[member->line];
 		sums.nr_due += member->epoch == shares->epoch && member->is_due;
 		if (member->round != shares->round)
 			continue;
+		sums.nr_asked += member->has_asked;
 		sums.short_bytes += member->is_short * member->taken_bytes;
 		sums.nr_unserved += member->is_hungry && !member->is_served;
 		/* Nobody owes more than two wake-ups are worth, of the round that is worth most. */
@@ -75,12 +77,15 @@ static void check_sums(struct kunit *test, struct walk *walk)
 	KUNIT_ASSERT_LE(test, sums.demand_bytes, shares->demand_bytes);
 	KUNIT_ASSERT_LE(test, sums.short_bytes, shares->short_bytes);
 	KUNIT_ASSERT_LE(test, sums.nr_unserved, shares->nr_unserved);
+	KUNIT_ASSERT_LE(test, sums.nr_asked, shares->nr_asked);
 	if (walk->left_round != shares->round) {
 		KUNIT_ASSERT_EQ(test, sums.nr_members, shares->nr_members);
 		KUNIT_ASSERT_EQ(test, sums.nr_hungry, shares->nr_hungry);
 		KUNIT_ASSERT_EQ(test, sums.demand_bytes, shares->demand_bytes);
 		KUNIT_ASSERT_EQ(test, sums.short_bytes, shares->short_bytes);
+		KUNIT_ASSERT_EQ(test, sums.nr_asked, shares->nr_asked);
 	}
+	KUNIT_ASSERT_EQ(test, sums.nr_uncalled, shares->nr_uncalled);
 	KUNIT_ASSERT_EQ(test, sums.nr_due, shares->nr_due);
 	KUNIT_ASSERT_EQ(test, sums.nr_waiting, shares->nr_waiting);
 	for (line = 1; line < RNGQ_NR_LINES; line++) {
@@ -90,8 +95,9 @@ static void check_sums(struct kunit *test, struct walk *walk)
 		}
 		KUNIT_ASSERT_EQ(test, sums.nr_in_line[line], 0ULL);
 	}
-	/* No more is set aside than there is, but for what the modest took more of. */
-	KUNIT_ASSERT_LE(test, shares->aside_bytes[false] + shares->extra_bytes, level);
+	/* No more is set aside than there is. */
+	KUNIT_ASSERT_LE(test, shares->aside_bytes[false] + shares->aside_bytes[true] +
+			shares->growth_bytes + shares->extra_bytes, level);
 	if (shares->nr_waiting)
 		KUNIT_ASSERT_LE(test, next_ns, walk->s->now_ns + shares->bucket.period_ns);
 	else

@@ -97,20 +97,20 @@ static void members_have_their_share(struct kunit *test)
 	EXPECT_LOOK(0, 90, 90);
 	take(s, 1, MOST);
 	EXPECT_EACH(demand, 10, 8 * 90, 0);
-	/* The hungry one has what the other leaves, which has credit for twice that. */
-	EXPECT_LOOK(SEC, 20, 90, 0);
+	/* The hungry one has what the other leaves, which may want a quarter more. */
+	EXPECT_LOOK(SEC, 13, 87, 0);
 	take(s, 1, MOST);
-	EXPECT_LOOK(SEC + CLOSING - 1, 10, 0, 0);
+	EXPECT_LOOK(SEC + CLOSING - 1, 13, 0, 0);
 	take(s, 0, 10);
-	EXPECT_EACH(demand, 10, 8 * 90, 0);
-	/* Who was away has credit for what it took, out of half of what is for the modest. */
+	EXPECT_EACH(demand, 10, 8 * 87, 0);
+	/* Who was away may have what is for growth. */
 	at(s, 2 * SEC);
 	take(s, 1, MOST);
 	EXPECT_LOOK(3 * SEC, 0, 100, 0);
 	EXPECT(take(s, 2, 50), 0);
 	EXPECT(take(s, 1, 40), 40);
 	EXPECT(demand(s, 1), 40);
-	EXPECT_LOOK(4 * SEC, 20 + 60, 100, 60);
+	EXPECT_LOOK(4 * SEC, 50 + 10, 40 + 50 + 10, 50);
 	/* Only the round before counts; if nobody came in a whole one, nobody is expected. */
 	take(s, 0, 20);
 	EXPECT_LOOK(6 * SEC, 100, 100, 100);
@@ -118,23 +118,29 @@ static void members_have_their_share(struct kunit *test)
 	s = new_scene(test, 90, 1000, 0);
 	take(s, 0, 80);
 	take(s, 1, 10);
-	EXPECT_LOOK(SEC, 45, 20, 0);
+	EXPECT_LOOK(SEC, 45, 10, 0);
 	EXPECT(s->shares.share_bytes, 45);
+	/* No growth leaves less than an equal share to the hungry. */
+	s = new_scene(test, 90, 1000, 0);
+	take(s, 1, 43);
+	take(s, 0, MOST);
+	EXPECT_LOOK(SEC, 45, 45, 0);
+	EXPECT(s->shares.growth_bytes, 2);
 	/* The example of the header. */
 	s = new_scene(test, 90, 1000, 0);
-	take(s, 2, 20);
-	take(s, 1, 35);
+	take(s, 2, 24);
+	take(s, 1, 33);
 	take(s, 0, MOST);
 	take_turns(s, 0, 2);
 	EXPECT_DEAL(SEC, true, true, false);
-	EXPECT_EACH(look, 35, 35, 35);
+	EXPECT_EACH(look, 30, 30, 30);
 	take_turns(s, 0, 2);
-	EXPECT(take(s, 2, 15), 15);
+	EXPECT(take(s, 2, 20), 20);
 	EXPECT(next_epoch(s), SEC + CLOSING);
 	EXPECT_DEAL(SEC + CLOSING, true, true, false);
-	EXPECT_EACH(look, 3, 3, 0);
+	EXPECT_EACH(look, 5, 5, 0);
 	take_turns(s, 0, 2);
-	EXPECT_EACH(demand, 8 * 38, 8 * 37, 15);
+	EXPECT_EACH(demand, 8 * 35, 8 * 35, 20);
 }
 
 static void demands_are_believed_so_far(struct kunit *test)
@@ -149,16 +155,16 @@ static void demands_are_believed_so_far(struct kunit *test)
 	/* Who came short of a small part of it demands eight times that. */
 	take(s, 1, MOST);
 	at(s, 2 * SEC);
-	EXPECT_EACH(look, 2, 999);
+	EXPECT_EACH(look, 2, 998);
 	take(s, 1, MOST);
 	take(s, 0, MOST);
-	EXPECT_EACH(demand, 8, 8 * 999);
+	EXPECT_EACH(demand, 16, 8 * 998);
 	/* What it wanted, if that is less. */
 	at(s, 3 * SEC);
-	EXPECT_EACH(look, 8, 992);
+	EXPECT_EACH(look, 16, 980);
 	take(s, 1, MOST);
-	take(s, 0, 11);
-	EXPECT_EACH(demand, 11, 8 * 992);
+	take(s, 0, 21);
+	EXPECT_EACH(demand, 21, 8 * 980);
 	/* Who asks at closing and left what was its own, demands nothing. */
 	at(s, 4 * SEC);
 	take(s, 0, 8);
@@ -167,9 +173,9 @@ static void demands_are_believed_so_far(struct kunit *test)
 	take(s, 1, MOST);
 	at(s, 5 * SEC + CLOSING);
 	EXPECT(try(s, 0), 0);
-	EXPECT_EACH(demand, 0, 8 * 992);
+	EXPECT_EACH(demand, 0, 8 * 990);
 	/* Who took all that there was for it does. */
-	EXPECT(take(s, 1, MOST), 8);
+	EXPECT(take(s, 1, MOST), 10);
 	EXPECT(try(s, 1), 0);
 	EXPECT_EACH(demand, 0, 8000);
 }
@@ -189,6 +195,19 @@ static void closing_is_for_the_short(struct kunit *test)
 	EXPECT_LOOK(SEC + LAST, 40, 40, 40);
 	EXPECT(take(s, 0, 30), 30);
 	EXPECT_EACH(look, 10, 10, 10);
+	/* Who was called and comes late has its own, and is a member. */
+	s = new_line(test, 100, 0, 2, 1);
+	EXPECT_DEAL(SEC, true, false);
+	take(s, 1, MOST);
+	at(s, SEC + CLOSING);
+	try(s, 1);
+	EXPECT_EACH(look, 50, 1);
+	EXPECT_LOOK(2 * SEC, 51, 50, 0);
+	/* Who waited in vain shares the rest with who took. */
+	s = new_line(test, 90, 0, 3, 2);
+	at(s, SEC);
+	EXPECT(take(s, 2, MOST), 30);
+	EXPECT_LOOK(SEC + CLOSING, 20, 20, 20);
 	/* If nobody is short, all is for everybody at once. */
 	s = new_scene(test, 100, 1000, 0);
 	take(s, 0, 30);
@@ -233,9 +252,9 @@ static void newcomers_have_a_part(struct kunit *test)
 	/* How many of which bytes are for how many newcomers, beside @4 in line. */
 	static const int had[] = { 31, 248, 500 }, order[] = { 3, 0, 2, 1, 4 };
 	static const int parts[][6] = {
-		{ 31, 1000, 1, 1, 0 }, { 250, 1000, 1, 9, 1 }, { 500, 1000, 40, 9, 1 },
-		{ 500, 1000, 1, 2, 1 }, { 0, 10, 1, 1, 0 }, { 7, 10, 1, 1, 1 }, { 8, 10, 9, 1, 1 },
-		{ 1, 1, 1, 1, 1 },
+		{ 31, 1000, 1, 1, 0 }, { 182, 1000, 1, 9, 1 }, { 500, 1000, 40, 9, 1 },
+		{ 500, 1000, 1, 2, 1 }, { 0, 10, 1, 1, 0 }, { 7, 10, 1, 1, 1 }, { 5, 10, 0, 1, 1 },
+		{ 8, 10, 9, 1, 1 }, { 1, 1, 1, 1, 1 },
 	};
 	struct scene *s;
 	int i, n;
@@ -248,13 +267,16 @@ static void newcomers_have_a_part(struct kunit *test)
 		s->shares.was_used = part[4];
 		for (i = 0; i < part[2]; i++)
 			line_up(s, part[3] + i);
+		try(s, 2010);
 		at(s, SEC);
 		EXPECT(s->shares.extra_part, part[0]);
-		most = min_t(u64, max(part[0] / part[2], 1), s->shares.share_bytes);
-		/* Who did not wait leaves half of it to those who did. */
-		EXPECT(look(s, 2010), min_t(u64, most, part[0] - part[0] / 2));
+		most = min_t(u64, max(part[0] / (part[2] + 1), 1), s->shares.share_bytes);
+		/* Equal parts, also for who asked and did not wait. None for who did neither. */
+		EXPECT(look(s, 2010), min_t(u64, most, part[0] / (part[2] + 1)));
+		EXPECT(look(s, 2009), 0);
 		deal(s);
-		EXPECT(look(s, part[3]), min_t(u64, most, part[0]));
+		if (part[2])
+			EXPECT(look(s, part[3]), min_t(u64, most, part[0]));
 	}
 	/* Of few bytes one in each fourth round, if somebody asks and finds nothing. */
 	s = new_line(test, 20, 0, 1, 1);
@@ -299,7 +321,7 @@ static void newcomers_have_a_part(struct kunit *test)
 	s = new_line(test, 1000, 0, 2, 2);
 	try(s, 4);
 	at(s, SEC);
-	EXPECT(try(s, 4), 334 / 2);
+	EXPECT(try(s, 4), 333);
 	at(s, SEC + CLOSING);
 	for (i = 4; i >= 2; i--)
 		line_up(s, i);
@@ -396,15 +418,15 @@ static void what_comes_back_is_its_own(struct kunit *test)
 	deal(s);
 	EXPECT(take(s, 1, MOST), 50);
 	give_back(s, 1, 50);
-	EXPECT_EACH(look, 50, 50, 25);
+	EXPECT_EACH(look, 50, 50, 0);
 	take(s, 0, 10);
 	EXPECT(take(s, 1, MOST), 50);
 	at(s, 2 * SEC);
 	take(s, 0, 10);
 	at(s, 3 * SEC);
-	EXPECT(take(s, 1, MOST), 95);
-	give_back(s, 1, 95);
-	EXPECT_EACH(look, 100, 95);
+	EXPECT(take(s, 1, MOST), 90);
+	give_back(s, 1, 90);
+	EXPECT_EACH(look, 100, 90);
 	/* What comes back in another epoch is for all, or too late (bucket.h). */
 	s = new_scene(test, 10, 1000, 0);
 	take(s, 0, 6);
@@ -418,7 +440,7 @@ static void what_comes_back_is_its_own(struct kunit *test)
 	take(s, 1, MOST);
 	at(s, SEC + CLOSING);
 	give_back(s, 1, 4);
-	EXPECT_EACH(look, 4, 9, 4);
+	EXPECT_EACH(look, 9, 5, 4);
 }
 
 static void reopening_gains_nothing(struct kunit *test)
@@ -488,7 +510,7 @@ static void extremes_do_not_overflow(struct kunit *test)
 	EXPECT(deal(s), 32);
 	EXPECT(look(s, 99), share / 2);
 	EXPECT(take(s, 0, RNGQ_MAX), share / 2);
-	at(s, 4 * period_ns - period_ns / 64);
+	at(s, 4 * period_ns - 1);
 	EXPECT(look(s, 0) > 2 * MOST - share / 2 - 1000, true);
 	/* In the shortest period, too; one that is alone has it all. */
 	s = new_line(test, MOST, MOST, 1, 1);
@@ -560,13 +582,16 @@ static void asking_faster_gains_nothing(struct kunit *test)
 		{ 97, 1000, 0, 2, 0, 100 }, { 100, 150, 0, 2, 0, 100 }, { 75, 50, 0, 2, 0, 100 },
 		{ 100, 3, 0, 2, 0, 100 }, { 3, 110, 0, 0, 19, 500 }, { 3, 110, 1, 1, 19, 500 },
 	};
+	/* One asks all the time beside others that sleep, where a wake-up costs some bytes. */
+	static const int sleepers[][3] = { { 50, 500, 10 }, { 150, 2000, 20 }, { 50, 200, 10 } };
+	struct scene *s;
 	int i, n;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		int nr = cases[i].nr, rest = cases[i].rate - cases[i].nr_modest;
 		int fair = cases[i].seconds * rest / nr, quantum = DIV_ROUND_UP(rest, nr);
-		struct scene *s = new_scene(test, cases[i].rate, 1000, 0);
 
+		s = new_scene(test, cases[i].rate, 1000, 0);
 		for (n = 0; n < nr; n++)
 			join(s, 1, greedy[cases[i].from + n % (cases[i].to - cases[i].from + 1)]);
 		join(s, cases[i].nr_modest, (struct habit){ RNGQ_WAIT, false, 1, 1000 });
@@ -574,6 +599,78 @@ static void asking_faster_gains_nothing(struct kunit *test)
 		for (n = 0; n < nr; n++) {
 			KUNIT_EXPECT_GE(test, (int)s->client[n].had, fair - 2 * quantum);
 			KUNIT_EXPECT_LE(test, (int)s->client[n].had, fair + 2 * quantum);
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(sleepers); i++) {
+		int fair = 20 * sleepers[i][1] * 1000 / sleepers[i][2] / (sleepers[i][0] + 1);
+
+		s = new_scene(test, sleepers[i][1], sleepers[i][2], 0);
+		join(s, sleepers[i][0], greedy[0]);
+		join(s, 1, greedy[1]);
+		run_and_count(s, 20);
+		KUNIT_EXPECT_GE(test, (int)s->client[sleepers[i][0]].had, fair * 95 / 100);
+		KUNIT_EXPECT_LE(test, (int)s->client[sleepers[i][0]].had, fair * 105 / 100);
+	}
+}
+
+/* What it takes at this time, and it asks for the rest without waiting. */
+static u64 try_take(struct scene *s, int i, u64 want)
+{
+	u64 bytes = take(s, i, want);
+
+	if (bytes < want)
+		ask(s, i, want - bytes, RNGQ_TRY);
+	return bytes;
+}
+
+static void nobody_takes_anothers_own(struct kunit *test)
+{
+	/* How many come at each refill, what they want of 10000 in turn, and a modest one. */
+	static const struct { int nr; u64 want[3]; int modest; } cases[] = {
+		{ 8, { 500, 1000, 500 }, 500 }, { 3, { 1000, 2000, 1000 }, 1500 },
+		{ 10, { 300, 600, 0 }, 600 }, { 18, { 250, 500, MOST }, 400 },
+		{ 8, { 0, MOST, 0 }, 900 }, { 16, { 0, MOST, 1 }, 400 }, { 12, { 0, 0, MOST }, 700 },
+		{ 3, { MOST, 0, 1 }, 2000 },
+	};
+	int i, n, round, had;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct scene *s = new_scene(test, 10000, 1000, 0);
+
+		join(s, 2, greedy[0]);
+		for (round = had = 0; round < 60; round++) {
+			at(s, round * SEC);
+			for (n = 100; n < 100 + cases[i].nr; n++)
+				try_take(s, n, cases[i].want[(round + n * (i % 2)) % 3]);
+			run(s, 500);
+			n = try_take(s, 99, cases[i].modest);
+			if (round >= 11)
+				had += n;
+			run(s, 485);
+		}
+		KUNIT_EXPECT_GE(test, had, cases[i].modest * 49 * 95 / 100);
+	}
+}
+
+static void newcomers_starve_nobody(struct kunit *test)
+{
+	int nr, round, n;
+
+	/* These come at each refill, and in one of three rounds they take all they can. */
+	for (nr = 1; nr < 100; nr *= 3) {
+		struct scene *s = new_scene(test, 10000, 1000, 0);
+
+		join(s, 2, greedy[0]);
+		for (round = 0; round < 20; round++) {
+			at(s, round * SEC);
+			for (n = 100; n < 100 + nr; n++)
+				try_take(s, n, (round + n) % 3 ? 0 : MOST);
+			run(s, 500);
+			/* From the third period on this one has its equal share. */
+			n = round < 12 ? 0 : try_take(s, 99, MOST);
+			if (round > 14)
+				KUNIT_EXPECT_GE(test, n, 10000 / (3 + nr) * 9 / 10);
+			run(s, 485);
 		}
 	}
 }
@@ -602,7 +699,8 @@ static struct kunit_case shares_cases[] = {
 	KUNIT_CASE(fractions_are_owed), KUNIT_CASE(what_comes_back_is_its_own),
 	KUNIT_CASE(reopening_gains_nothing), KUNIT_CASE(change_begins_a_round),
 	KUNIT_CASE(extremes_do_not_overflow), KUNIT_CASE(crowds_do_no_harm),
-	KUNIT_CASE(asking_faster_gains_nothing), KUNIT_CASE(newcomers_have_their_share_soon), {}
+	KUNIT_CASE(asking_faster_gains_nothing), KUNIT_CASE(nobody_takes_anothers_own),
+	KUNIT_CASE(newcomers_have_their_share_soon), KUNIT_CASE(newcomers_starve_nobody), {}
 };
 
 static struct kunit_suite shares_suite = { .name = "rngquota_shares", .test_cases = shares_cases };
