@@ -629,8 +629,8 @@ static void nobody_takes_anothers_own(struct kunit *test)
 	static const struct { int nr; u64 want[3]; int modest; } cases[] = {
 		{ 8, { 500, 1000, 500 }, 500 }, { 3, { 1000, 2000, 1000 }, 1500 },
 		{ 10, { 300, 600, 0 }, 600 }, { 18, { 250, 500, MOST }, 400 },
-		{ 8, { 0, MOST, 0 }, 900 }, { 16, { 0, MOST, 1 }, 400 }, { 12, { 0, 0, MOST }, 700 },
-		{ 3, { MOST, 0, 1 }, 2000 },
+		{ 8, { 0, MOST, 0 }, 900 }, { 16, { 0, MOST, 1 }, 400 },
+		{ 12, { 0, 0, MOST }, 700 }, { 3, { MOST, 0, 1 }, 2000 },
 	};
 	int i, n, round, had;
 
