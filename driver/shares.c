@@ -564,7 +564,7 @@ static void set_told(struct rngq_shares *shares, struct rngq_member *member,
 	if (bytes)
 		return;
 	shares->was_asked = true;
-	if (!member->is_told)
+	if (!member->is_told && !member->line)
 		set_asked(shares, member, true);
 }
 

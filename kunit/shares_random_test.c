@@ -65,6 +65,7 @@ static void check_sums(struct kunit *test, struct walk *walk)
 		sums.nr_due += member->epoch == shares->epoch && member->is_due;
 		if (member->round != shares->round)
 			continue;
+		KUNIT_ASSERT_FALSE(test, member->has_asked && is_waiting(walk->s, i));
 		sums.nr_asked += member->has_asked;
 		sums.short_bytes += member->is_short * member->taken_bytes;
 		sums.nr_unserved += member->is_hungry && !member->is_served;

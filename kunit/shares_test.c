@@ -265,8 +265,8 @@ static void newcomers_have_a_part(struct kunit *test)
 
 		s = new_line(test, part[1], 0, part[3], part[3]);
 		s->shares.was_used = part[4];
-		for (i = 0; i < part[2]; i++)
-			line_up(s, part[3] + i);
+		for (i = 0; i < 2 * part[2]; i++)
+			line_up(s, part[3] + i / 2);
 		try(s, 2010);
 		at(s, SEC);
 		EXPECT(s->shares.extra_part, part[0]);
