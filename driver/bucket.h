@@ -162,27 +162,28 @@ static inline u64 rngq_bucket_take(struct rngq_bucket *bucket, u64 want_bytes,
 	rngq_bucket_refill(bucket, now_ns);
 
 	draw->refills = bucket->refills;
-	draw->takes = bucket->takes;
-	draw->credit_bytes = 0;
-	draw->level_bytes = 0;
 	if (bucket->rate_bytes == RNGQ_MAX) {
 		draw->takes = ++bucket->takes;
+		draw->credit_bytes = 0;
+		draw->level_bytes = 0;
 		return want_bytes;
 	}
 
 	credit_bytes = min(want_bytes, bucket->credit_bytes);
 	level_bytes = min(want_bytes - credit_bytes, bucket->level_bytes);
+	draw->credit_bytes = credit_bytes;
+	draw->level_bytes = level_bytes;
 	/* Who finds nothing is in the way of nobody who gives back. */
-	if (!credit_bytes && !level_bytes)
+	if (!credit_bytes && !level_bytes) {
+		draw->takes = bucket->takes;
 		return 0;
+	}
 	if (level_bytes && rngq_bucket_is_full(bucket))
 		bucket->refill_ns = now_ns < bucket->beat_ns ?
 			bucket->beat_ns : now_ns + bucket->period_ns;
 	bucket->credit_bytes -= credit_bytes;
 	bucket->level_bytes -= level_bytes;
 	draw->takes = ++bucket->takes;
-	draw->credit_bytes = credit_bytes;
-	draw->level_bytes = level_bytes;
 	return credit_bytes + level_bytes;
 }
 

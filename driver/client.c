@@ -369,7 +369,6 @@ static __always_inline u64 take(struct rngq_client *client, u64 bytes,
 				u64 now_ns, struct rngq_taken *taken)
 {
 	taken->total.bucket.level_bytes = 0;
-	taken->total.left_line = false;
 	if (rngq_total_is_limited()) {
 		bytes = min(bytes, rngq_bucket_available(&client->bucket));
 		if (!bytes)
@@ -396,7 +395,7 @@ static void see_to_waiters(struct rngq_client *client, u64 now_ns,
 		return;
 	if (!available_bytes(client, RNGQ_MAX, RNGQ_WAIT, now_ns))
 		await_refill(client);
-	else if (taken->total.left_line)
+	else if (taken->total.bucket.level_bytes && taken->total.left_line)
 		wake_up_locked_poll(&client->wait, EPOLLIN | EPOLLRDNORM);
 }
 

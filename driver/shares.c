@@ -78,8 +78,8 @@ static __always_inline void set_demand(struct rngq_shares *shares,
 
 	member->demand_bytes = demand_bytes;
 	/* The way of nearly every read: a modest member goes on. */
-	if (likely(old_bytes && demand_bytes && old_bytes < share_bytes &&
-		   demand_bytes < share_bytes)) {
+	if (likely(min(old_bytes, demand_bytes) &&
+		   max(old_bytes, demand_bytes) < share_bytes)) {
 		shares->demand_bytes += demand_bytes - old_bytes;
 		return;
 	}
@@ -313,7 +313,6 @@ static void begin_round(struct rngq_shares *shares)
 
 	shares->round += 1 + idled;
 	shares->is_closing = false;
-	shares->last_ns = RNGQ_NEVER;
 	begin_epoch(shares);
 	if (idled)
 		expect_waiters(shares);
@@ -331,7 +330,6 @@ static void begin_round(struct rngq_shares *shares)
 static void close_round(struct rngq_shares *shares)
 {
 	u64 bytes = shares->bucket.level_bytes;
-	u64 lasts_ns = shares->end_ns - shares->next_ns;
 	/* Who was called may still come. Who was not counts as if it had its share. */
 	u64 due_bytes = min(bytes, shares->nr_due * shares->share_bytes);
 	u64 short_bytes = shares->short_bytes +
@@ -340,8 +338,7 @@ static void close_round(struct rngq_shares *shares)
 	if (shares->extra_part)
 		shares->was_used = shares->extra_bytes <= shares->extra_part / 2;
 	shares->is_closing = true;
-	shares->last_ns = shares->next_ns + lasts_ns / 2;
-	shares->next_ns = shares->end_ns;
+	shares->next_ns += (shares->end_ns - shares->next_ns) / 2;
 	begin_epoch(shares);
 	shares->least_bytes = max(shares->least_bytes, bytes / CLOSING_WAKEUPS);
 	shares->aside_bytes[false] = 0;
@@ -355,26 +352,36 @@ static void close_round(struct rngq_shares *shares)
 		max(short_bytes, 1ULL);
 }
 
+/* In the second half of closing nothing is set aside. */
+static void end_closing(struct rngq_shares *shares)
+{
+	shares->next_ns = shares->end_ns;
+	shares->extra_bytes = 0;
+	shares->has_changed = true;
+	shares->next_deal_ns = 0;
+}
+
 /* What was set aside for it, and it may take at any time */
 static __always_inline u64 own_bytes(const struct rngq_shares *shares,
 				     const struct rngq_member *member,
 				     bool is_called)
 {
-	s64 owed = credit(shares, member);
-	u64 bytes = owed > 0 ? owed / RNGQ_VBYTE : 0;
-	u64 not_for_it = shares->extra_bytes;
+	u64 bytes;
+	s64 owed;
 
-	if (shares->is_closing)
+	if (shares->is_closing || !member->expected_bytes)
 		return 0;
-	if (is_called && member->expected_bytes && !member->taken_bytes &&
-	    owed > -max_debt(shares) / 2)
+	owed = credit(shares, member);
+	bytes = owed > 0 ? owed / RNGQ_VBYTE : 0;
+	if (is_called && !member->taken_bytes && owed > -max_debt(shares) / 2)
 		bytes = max(bytes, shares->least_bytes);
-	if (member->is_hungry)
-		not_for_it += shares->aside_bytes[false] + shares->growth_bytes;
-	else
-		bytes = min3(bytes, shares->aside_bytes[false],
-			     less(member->expected_bytes, member->taken_bytes));
-	return min(bytes, less(shares->bucket.level_bytes, not_for_it));
+	if (!member->is_hungry)
+		return min3(bytes, shares->aside_bytes[false],
+			    less(member->expected_bytes, member->taken_bytes));
+	/* It may be owed more than was set aside for those like it. */
+	return min(bytes, less(shares->bucket.level_bytes,
+			       shares->aside_bytes[false] +
+			       shares->growth_bytes + shares->extra_bytes));
 }
 
 /* What it may take besides @own, as it wants more than before */
@@ -399,8 +406,6 @@ static u64 extra_bytes(const struct rngq_shares *shares,
 
 	extra = min(extra, member->extra_bytes);
 
-	if (shares->now_ns >= shares->last_ns)
-		return 0;
 	if (shares->is_closing)
 		return extra;
 	return min(extra, less(max(shares->share_bytes, shares->least_bytes),
@@ -410,10 +415,8 @@ static u64 extra_bytes(const struct rngq_shares *shares,
 /* What is set aside */
 static __always_inline u64 all_aside_bytes(const struct rngq_shares *shares)
 {
-	u64 bytes = shares->aside_bytes[false] + shares->aside_bytes[true] +
-		shares->growth_bytes;
-
-	return shares->now_ns < shares->last_ns ? bytes + shares->extra_bytes : bytes;
+	return shares->aside_bytes[false] + shares->aside_bytes[true] +
+		shares->growth_bytes + shares->extra_bytes;
 }
 
 /* What is left besides @own and what is set aside: it is for everybody */
@@ -449,6 +452,9 @@ static __always_inline u64 find(const struct rngq_shares *shares,
 		return bytes;
 
 	bytes += min(want_bytes - bytes, free_bytes(shares, member, own));
+	if (likely(bytes == want_bytes))
+		return bytes;
+
 	draw->growth_bytes = min(want_bytes - bytes,
 				 growth_bytes(shares, member, own));
 	bytes += draw->growth_bytes;
@@ -488,7 +494,7 @@ void rngq_shares_init(struct rngq_shares *shares,
 }
 
 /**
- * __rngq_shares_refresh() - close the round, begin one, or both
+ * __rngq_shares_refresh() - begin a round, close it, or both
  * @shares: the bucket and those who share it
  *
  * Context: Any; the owner's lock is held. Only rngq_shares_refresh() calls this.
@@ -498,8 +504,10 @@ void __rngq_shares_refresh(struct rngq_shares *shares)
 	rngq_bucket_refill(&shares->bucket, shares->now_ns);
 	if (shares->now_ns >= shares->end_ns)
 		begin_round(shares);
-	if (shares->now_ns >= shares->next_ns)
+	if (shares->now_ns >= shares->next_ns && !shares->is_closing)
 		close_round(shares);
+	if (shares->now_ns >= shares->next_ns)
+		end_closing(shares);
 }
 
 /**
@@ -611,25 +619,37 @@ static __always_inline void take_found(struct rngq_shares *shares,
 				       struct rngq_member *member, u64 bytes,
 				       struct rngq_share_draw *draw)
 {
-	u64 *aside = &shares->aside_bytes[member->is_hungry];
-
 	draw->credit = (draw->own_bytes + draw->growth_bytes) * RNGQ_VBYTE;
-	/* To the hungry all counts, until they owe so much. */
-	if (member->is_hungry)
+	if (member->is_hungry) {
+		/* All counts, until it owes so much. */
 		draw->credit = clamp_t(s64, credit(shares, member) +
 				       max_debt(shares), draw->credit,
 				       bytes * RNGQ_VBYTE);
+		draw->own_bytes = min(draw->own_bytes,
+				      shares->aside_bytes[true]);
+	}
 	member->vtime += draw->credit;
-	draw->own_bytes = min(draw->own_bytes, *aside);
-	*aside -= draw->own_bytes;
-	shares->growth_bytes -= draw->growth_bytes;
-	shares->extra_bytes -= draw->extra_bytes;
-	member->extra_bytes -= draw->extra_bytes;
-	if (member->is_called)
-		shares->waiters_bytes -= min(draw->extra_bytes,
-					     shares->waiters_bytes);
+	shares->aside_bytes[member->is_hungry] -= draw->own_bytes;
+	if (unlikely(draw->growth_bytes + draw->extra_bytes)) {
+		shares->growth_bytes -= draw->growth_bytes;
+		shares->extra_bytes -= draw->extra_bytes;
+		member->extra_bytes -= draw->extra_bytes;
+		if (member->is_called)
+			shares->waiters_bytes -= min(draw->extra_bytes,
+						     shares->waiters_bytes);
+	}
 	draw->epoch = shares->epoch;
 	draw->left_line = member->line;
+}
+
+/* It took something. The clock of a full bucket begins to run. */
+static void start_clock(struct rngq_shares *shares)
+{
+	/* Who was closed opens: the refill is far away now. */
+	if (shares->is_closing)
+		begin_round(shares);
+	else
+		set_times(shares);
 }
 
 /**
@@ -639,7 +659,8 @@ static __always_inline void take_found(struct rngq_shares *shares,
  * @want_bytes: how many at the most
  * @draw: where they came from, for rngq_shares_give_back()
  *
- * Who takes from a full bucket starts its clock: a new round may begin.
+ * Who takes from a full bucket starts its clock: a new round may begin. @draw is only
+ * set if there is a limit and something was taken.
  *
  * Context: Any; the owner's lock is held.
  * Return: How many were taken; who got any doesn't wait any more.
@@ -649,7 +670,6 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 {
 	u64 bytes;
 
-	draw->bucket.level_bytes = 0;
 	if (!is_limited(shares))
 		return want_bytes;
 	catch_up(shares, member);
@@ -658,28 +678,22 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		return 0;
 
 	take_found(shares, member, bytes, draw);
-	set_come(shares, member);
+	if (unlikely(member->is_due))
+		set_come(shares, member);
 	if (bytes < want_bytes)
 		set_served(shares, member);
 	if (member->line)
 		leave_line(shares, member);
-	member->is_told = false;
-	set_asked(shares, member, false);
+	if (unlikely(!member->expected_bytes)) {
+		member->is_told = false;
+		set_asked(shares, member, false);
+	}
 	set_taken(shares, member, member->taken_bytes + bytes,
 		  want_bytes - bytes);
 	bytes = rngq_bucket_take(&shares->bucket, bytes, shares->now_ns,
 				 &draw->bucket);
-	/* In the last part of closing everybody takes of that. */
-	if (shares->is_closing)
-		shares->extra_bytes = min(shares->extra_bytes,
-					  shares->bucket.level_bytes);
-	/* The clock begins to run. Who was closed opens: the refill is far away now. */
-	if (shares->end_ns != shares->bucket.refill_ns) {
-		if (shares->is_closing)
-			begin_round(shares);
-		else
-			set_times(shares);
-	}
+	if (unlikely(shares->end_ns != shares->bucket.refill_ns))
+		start_clock(shares);
 	return bytes;
 }
 
@@ -821,14 +835,8 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	if (!next || shares->nr_woken == WOKEN_PER_DEAL) {
 		shares->next_deal_ns = shares->now_ns +
 			(next ? PAUSE_NS : DEAL_DISTANCE_NS);
-		/* Who was called may not come. When closing, all is for all later. */
+		/* Who was called may not come. */
 		shares->has_changed = shares->nr_woken;
-		if (shares->is_closing && shares->now_ns < shares->last_ns &&
-		    shares->bucket.level_bytes) {
-			shares->has_changed = true;
-			shares->next_deal_ns = min(shares->next_deal_ns,
-						   shares->last_ns);
-		}
 		shares->nr_woken = 0;
 		shares->nr_newcomers = 0;
 		return NULL;

@@ -115,9 +115,8 @@ struct rngq_shares {
 	u64 round;
 	u64 epoch;		/* a round has two, the second one is closing */
 	bool is_closing;
-	u64 next_ns;		/* when the next epoch begins, */
+	u64 next_ns;		/* when that begins, its second half, */
 	u64 end_ns;		/* and the next round */
-	u64 last_ns;		/* from when on all is for everybody; RNGQ_NEVER */
 	u64 vtime;		/* all shares so far. The unit is a RNGQ_VBYTE'th byte. */
 	u64 share;		/* in the same unit */
 	u64 share_bytes;	/* at least 1; */

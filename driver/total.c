@@ -29,13 +29,11 @@ static bool is_dealing;
 static void deal(struct work_struct *work);
 static DECLARE_WORK(deal_work, deal);
 
-/* Let the next deal come when it is due. To be called after each change. */
+/* Let the next deal come when it is due. To be called after each change, if some wait. */
 static void schedule_deal(void)
 {
 	u64 next_ns;
 
-	if (!total.nr_waiting)
-		return;
 	/* The work does this in the end, too. */
 	if (is_dealing || work_pending(&deal_work))
 		return;
@@ -69,7 +67,8 @@ static void deal(struct work_struct *work)
 		rngq_shares_refresh(&total, ktime_get_ns());
 	}
 	is_dealing = false;
-	schedule_deal();
+	if (total.nr_waiting)
+		schedule_deal();
 	spin_unlock_irq(&total_lock);
 }
 
@@ -108,7 +107,8 @@ void rngq_total_set_quota(const struct rngq_quota *quota)
 	rngq_shares_refresh(&total, ktime_get_ns());
 	rngq_shares_set_quota(&total, quota);
 	WRITE_ONCE(rngq_total_limits, quota->rate_bytes != RNGQ_MAX);
-	schedule_deal();
+	if (total.nr_waiting)
+		schedule_deal();
 	spin_unlock_irq(&total_lock);
 }
 
@@ -146,6 +146,7 @@ struct rngq_shares *rngq_total_lock(u64 now_ns)
 void rngq_total_unlock(void)
 	__releases(total_lock)
 {
-	schedule_deal();
+	if (total.nr_waiting)
+		schedule_deal();
 	spin_unlock(&total_lock);
 }

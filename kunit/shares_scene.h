@@ -94,6 +94,7 @@ static inline u64 ask(struct scene *s, int i, u64 want, enum rngq_way way)
 
 static inline u64 take(struct scene *s, int i, u64 want)
 {
+	s->draw.bucket.level_bytes = 0;
 	return rngq_shares_take(now(s), &s->client[i].member, want, &s->draw);
 }
 
