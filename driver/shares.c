@@ -405,7 +405,6 @@ static u64 extra_bytes(const struct rngq_shares *shares,
 			 is_called ? 0 : shares->waiters_bytes);
 
 	extra = min(extra, member->extra_bytes);
-
 	if (shares->is_closing)
 		return extra;
 	return min(extra, less(max(shares->share_bytes, shares->least_bytes),
@@ -716,7 +715,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 
 	rngq_bucket_give_back(&shares->bucket, &draw->bucket, bytes);
 	catch_up(shares, member);
-	/* It took nothing if that was in this round. */
+	/* If that was in this round, it did not take them. */
 	if (draw->epoch + shares->is_closing >= shares->epoch)
 		set_taken(shares, member, less(member->taken_bytes, bytes), 0);
 	if (draw->epoch == shares->epoch) {
@@ -725,7 +724,9 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 		left_bytes = min(left_bytes, bytes);
 		own = min(left_bytes, draw->own_bytes);
 		growth = min(left_bytes - own, draw->growth_bytes);
-		extra = min(left_bytes - own - growth, draw->extra_bytes);
+		/* In the second half of closing it is for everybody. */
+		extra = shares->next_ns == shares->end_ns ? 0 :
+			min(left_bytes - own - growth, draw->extra_bytes);
 		shares->aside_bytes[member->is_hungry] += own;
 		shares->growth_bytes += growth;
 		shares->extra_bytes += extra;
