@@ -11,8 +11,8 @@
 
 /* How many times what it took a member may want next, if it came short */
 #define GROWTH			8
-/* So large a part of what the modest want again is set aside for who wants more. */
-#define GROWTH_PART		4
+/* So large a part of what the modest demand is set aside for them besides. */
+#define SPARE_PART		64
 /* The part of the bucket that is set aside for newcomers who may only be asking */
 #define NEWCOMERS_PART		32
 /* Closing comes this part of the period before its end, ... */
@@ -25,7 +25,9 @@
 #define WOKEN_PER_DEAL		32
 #define PAUSE_NS		NSEC_PER_MSEC
 /* How soon to deal again what comes free in the midst of an epoch */
-#define DEAL_DISTANCE_NS	(10 * NSEC_PER_MSEC)
+#define DEAL_DISTANCE_NS	(10ULL * NSEC_PER_MSEC)
+/* In a short period there are about so many deals. */
+#define DEALS			16
 
 static u64 less(u64 bytes, u64 minus_bytes)
 {
@@ -173,8 +175,8 @@ static void join_round(struct rngq_shares *shares, struct rngq_member *member)
 	if (member->is_hungry && member->is_short)
 		most_credit += max_debt(shares);
 	if (bytes)
-		most_credit = clamp(credit(shares, member), -max_debt(shares),
-				    most_credit);
+		most_credit = clamp(credit(shares, member),
+				    -2 * max_debt(shares), most_credit);
 	member->vtime = shares->vtime - most_credit;
 }
 
@@ -276,8 +278,7 @@ static void expect_waiters(struct rngq_shares *shares)
 
 /*
  * Which share fills the bucket? Who is modest was found with the last share. If that
- * changes with this one, the next round knows. No share is less than an equal one, and
- * no growth leaves less than that to the hungry.
+ * changes with this one, the next round knows. No share is less than an equal one.
  */
 static void share_out(struct rngq_shares *shares, u64 bytes)
 {
@@ -285,12 +286,10 @@ static void share_out(struct rngq_shares *shares, u64 bytes)
 	u64 modest_bytes = min(bytes, shares->demand_bytes -
 			       hungry * shares->share_bytes);
 	u64 equal = bytes * RNGQ_VBYTE / max(members, 1ULL);
-	u64 growth_bytes = min(DIV_ROUND_UP(modest_bytes, GROWTH_PART),
-			       less(bytes - modest_bytes,
-				    DIV_ROUND_UP(hungry * equal, RNGQ_VBYTE)));
-	u64 left_bytes = bytes - modest_bytes - growth_bytes;
-	u64 share = max(left_bytes * RNGQ_VBYTE / max(hungry, 1ULL), equal);
+	u64 share;
 
+	modest_bytes = min(bytes, modest_bytes + modest_bytes / SPARE_PART);
+	share = max((bytes - modest_bytes) * RNGQ_VBYTE / max(hungry, 1ULL), equal);
 	shares->vtime += share;
 	shares->share = share;
 	shares->last_share_bytes = shares->share_bytes;
@@ -299,9 +298,9 @@ static void share_out(struct rngq_shares *shares, u64 bytes)
 			   (members - hungry) * (share / RNGQ_VBYTE + 1));
 	shares->aside_bytes[false] = modest_bytes;
 	shares->aside_bytes[true] =
-		min(bytes - modest_bytes - growth_bytes,
-		    DIV_ROUND_UP(hungry * share, RNGQ_VBYTE));
-	shares->growth_bytes = growth_bytes;
+		min(bytes - modest_bytes, DIV_ROUND_UP(hungry * share, RNGQ_VBYTE));
+	shares->left_bytes = min(modest_bytes, shares->left_bytes);
+	shares->growth_bytes = shares->left_bytes;
 	shares->nr_unserved = hungry;
 }
 
@@ -314,8 +313,10 @@ static void begin_round(struct rngq_shares *shares)
 	shares->round += 1 + idled;
 	shares->is_closing = false;
 	begin_epoch(shares);
-	if (idled)
+	if (idled) {
 		expect_waiters(shares);
+		shares->left_bytes = 0;
+	}
 	/* A wake-up is worth what comes in a millisecond. */
 	shares->least_bytes = max(bucket->level_bytes /
 				  (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
@@ -329,7 +330,7 @@ static void begin_round(struct rngq_shares *shares)
 
 static void close_round(struct rngq_shares *shares)
 {
-	u64 bytes = shares->bucket.level_bytes;
+	u64 bytes = shares->bucket.level_bytes, left_bytes;
 	/* Who was called may still come. Who was not counts as if it had its share. */
 	u64 due_bytes = min(bytes, shares->nr_due * shares->share_bytes);
 	u64 short_bytes = shares->short_bytes +
@@ -341,9 +342,12 @@ static void close_round(struct rngq_shares *shares)
 	shares->next_ns += (shares->end_ns - shares->next_ns) / 2;
 	begin_epoch(shares);
 	shares->least_bytes = max(shares->least_bytes, bytes / CLOSING_WAKEUPS);
+	/* What others took of that was left by somebody, too. */
+	left_bytes = shares->aside_bytes[false] + shares->left_bytes -
+		shares->growth_bytes;
+	shares->left_bytes = min(left_bytes, shares->left_bytes * 3 / 2 + 1);
 	shares->aside_bytes[false] = 0;
 	shares->aside_bytes[true] = 0;
-	shares->growth_bytes = 0;
 	shares->extra_part = 0;
 	shares->waiters_bytes = 0;
 	shares->extra_bytes = short_bytes || due_bytes ||
@@ -380,20 +384,19 @@ static __always_inline u64 own_bytes(const struct rngq_shares *shares,
 			    less(member->expected_bytes, member->taken_bytes));
 	/* It may be owed more than was set aside for those like it. */
 	return min(bytes, less(shares->bucket.level_bytes,
-			       shares->aside_bytes[false] +
-			       shares->growth_bytes + shares->extra_bytes));
+			       shares->aside_bytes[false] + shares->extra_bytes));
 }
 
-/* What it may take besides @own, as it wants more than before */
+/* What it may take besides @own of what others leave: it wants more than before. */
 static u64 growth_bytes(const struct rngq_shares *shares,
 			const struct rngq_member *member, u64 own)
 {
 	s64 owed = credit(shares, member) - (s64)(own * RNGQ_VBYTE);
 
-	if (member->is_hungry || owed <= 0)
+	if (member->is_hungry || shares->is_closing || owed <= 0)
 		return 0;
 	return min3(owed / RNGQ_VBYTE, shares->growth_bytes,
-		    less(shares->bucket.level_bytes, own + shares->extra_bytes));
+		    shares->aside_bytes[false] - own);
 }
 
 /* What it may take besides these @bytes of what was set aside for those like it */
@@ -415,7 +418,7 @@ static u64 extra_bytes(const struct rngq_shares *shares,
 static __always_inline u64 all_aside_bytes(const struct rngq_shares *shares)
 {
 	return shares->aside_bytes[false] + shares->aside_bytes[true] +
-		shares->growth_bytes + shares->extra_bytes;
+		shares->extra_bytes;
 }
 
 /* What is left besides @own and what is set aside: it is for everybody */
@@ -631,6 +634,7 @@ static __always_inline void take_found(struct rngq_shares *shares,
 	shares->aside_bytes[member->is_hungry] -= draw->own_bytes;
 	if (unlikely(draw->growth_bytes + draw->extra_bytes)) {
 		shares->growth_bytes -= draw->growth_bytes;
+		shares->aside_bytes[false] -= draw->growth_bytes;
 		shares->extra_bytes -= draw->extra_bytes;
 		member->extra_bytes -= draw->extra_bytes;
 		if (member->is_called)
@@ -727,7 +731,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 		/* In the second half of closing it is for everybody. */
 		extra = shares->next_ns == shares->end_ns ? 0 :
 			min(left_bytes - own - growth, draw->extra_bytes);
-		shares->aside_bytes[member->is_hungry] += own;
+		shares->aside_bytes[member->is_hungry] += own + growth;
 		shares->growth_bytes += growth;
 		shares->extra_bytes += extra;
 		member->extra_bytes += extra;
@@ -793,10 +797,15 @@ static struct rngq_member *first_of(struct rngq_shares *shares,
 		return member;
 	catch_up(shares, member);
 	bytes = available_bytes(shares, member, true);
-	/* No more are called than find something. Who never comes holds it until closing. */
+	/* No more are called than find something. */
 	if (is_known_line(line)) {
-		most = less(shares->bucket.level_bytes,
-			    shares->nr_due * shares->least_bytes);
+		most = shares->bucket.level_bytes;
+		if (member->is_hungry && !shares->is_closing)
+			most = less(most, shares->aside_bytes[false] +
+				    shares->extra_bytes);
+		/* Who never comes holds it until all is for everybody. */
+		if (shares->next_ns != shares->end_ns)
+			most = less(most, shares->nr_due * shares->least_bytes);
 	} else if (line == RNGQ_LINE_NEW) {
 		if (!shares->nr_newcomers)
 			shares->deal_extra_bytes = max(shares->extra_bytes, bytes);
@@ -806,17 +815,45 @@ static struct rngq_member *first_of(struct rngq_shares *shares,
 	return bytes && most ? member : NULL;
 }
 
-/* The lines are asked in the order of enum rngq_line, from one of them on. */
+/* Does the first of those that owed something owe nothing any more? */
+static bool is_debt_paid(struct rngq_shares *shares)
+{
+	struct rngq_member *member =
+		list_first_entry_or_null(&shares->line[RNGQ_LINE_OVER],
+					 struct rngq_member, waiter.node);
+
+	if (!member)
+		return false;
+	catch_up(shares, member);
+	return credit(shares, member) > 0;
+}
+
 static struct rngq_member *next_waiter(struct rngq_shares *shares)
 {
-	enum rngq_line i, first = shares->nr_woken % 2 ?
-		RNGQ_LINE_UNDER : RNGQ_LINE_NEW;
+	/* The lines in the order in which they are asked: these in turn, ... */
+	static const enum rngq_line turns[][RNGQ_NR_LINES - 1] = {
+		{ RNGQ_LINE_NEW, RNGQ_LINE_UNDER, RNGQ_LINE_FULL,
+		  RNGQ_LINE_OVER, RNGQ_LINE_TOLD },
+		{ RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+		{ RNGQ_LINE_FULL, RNGQ_LINE_UNDER, RNGQ_LINE_OVER,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+		{ RNGQ_LINE_OVER, RNGQ_LINE_UNDER, RNGQ_LINE_FULL,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+	};
+	/* ... and that one when closing. */
+	static const enum rngq_line closing[] = {
+		RNGQ_LINE_FULL, RNGQ_LINE_OVER, RNGQ_LINE_NEW,
+		RNGQ_LINE_UNDER, RNGQ_LINE_TOLD,
+	};
+	unsigned int turn = shares->nr_called % ARRAY_SIZE(turns), i;
+	const enum rngq_line *line = closing;
 	struct rngq_member *member = NULL;
 
-	if (shares->is_closing)
-		first = RNGQ_LINE_FULL;
-	for (i = 0; i < RNGQ_NR_LINES && !member; i++)
-		member = first_of(shares, (first + i) % RNGQ_NR_LINES);
+	if (!shares->is_closing)
+		line = turns[turn < 3 || is_debt_paid(shares) ? turn : 0];
+	for (i = 0; i < ARRAY_SIZE(closing) && !member; i++)
+		member = first_of(shares, line[i]);
 	return member;
 }
 
@@ -834,8 +871,8 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	struct rngq_member *next = next_waiter(shares);
 
 	if (!next || shares->nr_woken == WOKEN_PER_DEAL) {
-		shares->next_deal_ns = shares->now_ns +
-			(next ? PAUSE_NS : DEAL_DISTANCE_NS);
+		shares->next_deal_ns = shares->now_ns + (next ? PAUSE_NS :
+			min(DEAL_DISTANCE_NS, shares->bucket.period_ns / DEALS));
 		/* Who was called may not come. */
 		shares->has_changed = shares->nr_woken;
 		shares->nr_woken = 0;
@@ -843,6 +880,7 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 		return NULL;
 	}
 	shares->nr_woken++;
+	shares->nr_called++;
 	catch_up(shares, next);
 	next->is_due = is_known_line(next->line);
 	shares->nr_due += next->is_due;

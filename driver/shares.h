@@ -16,9 +16,10 @@
  * to come of that is set aside. The rest is for everybody.
  *
  * Growth. A modest member may take up to twice what it took before. What is more than
- * its own comes out of a quarter of what all the modest demand. That is set aside, too,
- * as far as it leaves an equal share to each hungry member. It is also for who was a
- * member once and comes again.
+ * its own comes out of what others leave of theirs. That is taken to be what they left
+ * in the round before, if it grew by no more than half: so who takes more and less in
+ * turn takes nothing that others count on. A 64th is set aside besides, for errors. What
+ * others leave is also for who was a member once and comes again.
  *
  * Newcomers are all other clients. If some waited when the round began, or had asked in
  * the round before and found nothing, a 32nd of the bucket is set aside for those, in
@@ -34,21 +35,22 @@
  * it counts as if it had its share. In the second half of closing all is for everybody.
  *
  * Lines. Who finds nothing may wait in line, and is called when there is something for
- * it: first who had less than its share in the round in which it lined up, then who
- * had it, then who owes some of it (see below), each line from its head. Every other
- * one that is called is a newcomer; those last that were told of bytes and took none.
- * At closing, who had less than its share is the last: it left it.
+ * it. There is a line for newcomers, one for who had less than its share in the round in
+ * which it lined up, one for who had it, and one for who owes some of it (see below). In
+ * turn each of these is asked first whether there is something for its first client, but
+ * not for one that still owes. Those that were told of bytes and took none come last. At
+ * closing who had its share comes first, and late who had less, so left it.
  *
  * Fractions. If there are fewer bytes than members, who is called may take a byte
  * although its credit is less. It owes the rest. So does a hungry member that takes of
  * what is left when all of them had theirs. With many clients and a short period a byte
  * is not worth a wake-up: it is what a millisecond brings, and who is called owes that.
- * When a round begins, nobody owes or is owed more than that from the round before.
+ * When a round begins, nobody owes more than two wake-ups, or is owed more than one,
+ * from the round before.
  *
- * Example: 90 bytes a second. A and B are greedy and wait, C took 24 bytes in the round
- * before. 6 bytes are for its growth, and the share is 30 bytes. A and B are called, and
- * take that. C takes 20, whenever it likes. At closing A and B are called for the other
- * 10.
+ * Example: 90 bytes a second. A and B are greedy and wait, C took 20 bytes in the round
+ * before. The share is 35 bytes. A and B are called, and take that. C takes 10, whenever
+ * it likes. At closing A and B are called for the other 10.
  *
  * Times are passed in, and nothing in here locks: the owner does (total.c).
  */
@@ -75,11 +77,11 @@ struct rngq_share_draw {
 /* Where a client waits. */
 enum rngq_line {
 	RNGQ_LINE_NONE,
-	RNGQ_LINE_FULL,		/* it had its share in this round, */
-	RNGQ_LINE_OVER,		/* and owes some of it */
-	RNGQ_LINE_NEW,		/* it is a newcomer, */
-	RNGQ_LINE_TOLD,		/* and took nothing when there was something */
+	RNGQ_LINE_FULL,		/* it had its share in this round */
+	RNGQ_LINE_NEW,		/* it is a newcomer */
 	RNGQ_LINE_UNDER,	/* it had less than its share */
+	RNGQ_LINE_OVER,		/* it owes some of it */
+	RNGQ_LINE_TOLD,		/* a newcomer, took nothing when there was something */
 	RNGQ_NR_LINES
 };
 
@@ -124,7 +126,8 @@ struct rngq_shares {
 	u64 least_bytes;	/* what a wake-up is worth */
 	u64 aside_bytes[2];	/* set aside for modest members, and for hungry ones */
 	u64 nr_unserved;	/* so many of the latter had not all of their own */
-	u64 growth_bytes;	/* for who is modest, and wants more than before */
+	u64 growth_bytes;	/* of the first, for who wants more than before */
+	u64 left_bytes;		/* so many of the first nobody took */
 	u64 extra_bytes;	/* set aside for newcomers; closing: for who came short */
 	u64 extra_part;		/* so many were, */
 	u64 waiters_bytes;	/* so many are for those that are called, */
@@ -145,6 +148,7 @@ struct rngq_shares {
 	u64 nr_uncalled;	/* known, and wait since before this round */
 	u64 nr_due;		/* called in this epoch, and have not come yet; no newcomers */
 	u64 deal_extra_bytes;	/* what there was before the first newcomer was called */
+	unsigned int nr_called;	/* by all deals, */
 	unsigned int nr_woken;	/* in this deal, ... */
 	unsigned int nr_newcomers;	/* ... of which so many are newcomers */
 };
