@@ -64,9 +64,12 @@ void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns);
 
 /* What a take has made use of, besides what is for everybody. */
 struct used {
+	u64 round;
 	u64 epoch;
-	u64 aside;
+	u64 own;
+	u64 growth;
 	u64 extra;
+	u64 waiters;		/* of the extra bytes those that are called had */
 	s64 credit;
 };
 
@@ -110,10 +113,12 @@ struct account {
 	u64 last_bytes;		/* in the one before, */
 	u64 before_bytes;	/* and in the last one in which it took any */
 	u64 demand_bytes;
-	u64 part_bytes;		/* of what newcomers find, or who came short */
+	u64 part_bytes;		/* of what newcomers find, or what is left at closing */
+	u64 counts_bytes;	/* at closing: as if it took so much */
 	bool has_taken;		/* ever */
 	bool is_short;
 	bool is_told;
+	bool has_asked;		/* in this round, as a newcomer, and is not in line */
 	bool is_called;		/* in this round, ... */
 	bool is_due;		/* ... in this epoch, and has not come */
 	bool was_in_line;	/* in this round, and was no newcomer */
@@ -140,10 +145,11 @@ static u64 deal_extra_bytes;	/* what there was for newcomers when it began */
 static unsigned int nr_woken;	/* in this deal, */
 static unsigned int nr_newcomers;	/* of those */
 static u64 newcomer_most;	/* what one finds of what is set aside, */
-static bool was_used;		/* half of which was taken the last time */
+static u64 waiters_bytes;	/* of which so much is only for who is called, */
+static bool was_used;		/* and half was taken the last time */
 static bool was_asked;		/* by one, in this round */
-static u64 closing_bytes;	/* what there was when it was closed, ... */
-static u64 short_bytes;		/* ... and what those took that came short */
+static u64 closing_bytes;	/* what was for those who came short when it was closed, */
+static u64 short_bytes;		/* and what they took, or count for */
 static struct account accounts[MAX_FILES];
 static struct rngq_member left[MAX_FILES];
 static int left_by[MAX_FILES];	/* by a file: its number and 1 */
@@ -558,7 +564,18 @@ static bool is_one_of_many(enum rngq_line line)
 
 static u64 aside_bytes(const struct rngq_shares *shares)
 {
-	return shares->aside_bytes[false] + shares->aside_bytes[true];
+	return shares->aside_bytes[false] + shares->aside_bytes[true] +
+		shares->growth_bytes;
+}
+
+static u64 nr_lined_up(const struct rngq_shares *shares)
+{
+	u64 clients = 0;
+	int i;
+
+	for (i = 0; i < RNGQ_NR_LINES; i++)
+		clients += is_one_of_many(i) ? shares->nr_in_line[i] : 0;
+	return clients;
 }
 
 /* What is set aside besides, until the last part of closing. */
@@ -640,38 +657,71 @@ static bool is_unserved(const struct rngq_member *member)
 	return demand >= total.last_share_bytes;
 }
 
-/* What the books know of a client is of the round before, or of another epoch. */
+/* What is left at closing is divided. Some of it is for a client, or nothing. */
+static void divide_rest(struct account *account, const struct rngq_shares *shares,
+			const struct rngq_member *member, bool was_due,
+			bool was_uncalled)
+{
+	s64 credit = owed(shares, member);
+	u64 bytes;
+
+	account->part_bytes = 0;
+	account->counts_bytes = 0;
+	if (was_due && !account->taken_bytes) {
+		/* It was called for its own, and may still come for that. */
+		bytes = credit > 0 ? round_up(credit, RNGQ_VBYTE) : 0;
+	} else if (was_uncalled || account->is_short) {
+		/* In proportion to what they took. */
+		account->counts_bytes = was_uncalled ? shares->share_bytes :
+			account->taken_bytes;
+		bytes = round_up(account->counts_bytes * closing_bytes,
+				 max(short_bytes, 1ULL));
+	} else {
+		return;
+	}
+	/* But a wake-up is worth something. */
+	account->part_bytes = max(bytes, shares->least_bytes);
+}
+
+/*
+ * What the books know of a client is of the round before, or of another epoch, and
+ * @member is as it was then.
+ */
 static void catch_account_up(struct account *account,
 			     const struct rngq_shares *shares,
-			     enum rngq_line line)
+			     const struct rngq_member *member)
 {
+	bool was_behind = account->round != shares->round;
+	bool was_due = account->is_due && !was_behind;
 	bool is_next = account->round + 1 == shares->round;
-	u64 part_bytes;
+	bool was_uncalled = was_behind && is_one_of_many(member->line);
+	bool is_expected = is_next && account->demand_bytes;
 
-	if (account->round != shares->round) {
-		account->was_in_line = is_one_of_many(line);
-		account->is_short &= is_next ? account->demand_bytes > 0 :
-			account->was_in_line;
+	if (account->epoch == shares->epoch)
+		return;
+	if (was_behind) {
+		is_expected |= was_uncalled;
+		account->part_bytes = 0;
+		/* Newcomers have a part that waited, or asked in the round before. */
+		if (!is_expected && member->line)
+			account->part_bytes = newcomer_most;
+		if (!is_expected && is_next && (account->has_asked || account->is_told))
+			account->part_bytes = newcomer_most;
+		account->was_in_line = was_uncalled;
+		account->is_short &= is_expected;
 		account->last_bytes = is_next ? account->taken_bytes : 0;
 		if (account->taken_bytes)
 			account->before_bytes = account->taken_bytes;
 		account->taken_bytes = 0;
 		account->demand_bytes = 0;
+		account->has_asked = false;
 		account->is_called = false;
 		account->round = shares->round;
 	}
-	if (account->epoch == shares->epoch)
-		return;
 	account->epoch = shares->epoch;
 	account->is_due = false;
-	account->part_bytes = newcomer_most;
-	if (!shares->is_closing)
-		return;
-	/* In proportion to what they took; but a wake-up is worth something. */
-	part_bytes = round_up(account->taken_bytes * closing_bytes,
-			      max(short_bytes, 1ULL));
-	account->part_bytes = account->is_short ?
-		max(part_bytes, shares->least_bytes) : 0;
+	if (shares->is_closing)
+		divide_rest(account, shares, member, was_due, was_uncalled);
 }
 
 static struct account *account_of(const struct rngq_shares *shares,
@@ -685,8 +735,44 @@ static struct account *account_of(const struct rngq_shares *shares,
 		gone = *account;
 		account = &gone;
 	}
-	catch_account_up(account, shares, member->line);
+	catch_account_up(account, shares, member);
 	return account;
+}
+
+/* Newcomers that found nothing in that round, and do not wait. */
+static u64 nr_asked_in(u64 round)
+{
+	u64 clients = 0;
+	int i;
+
+	for (i = 0; i < nr_opened; i++)
+		clients += accounts[i].has_asked && accounts[i].round == round &&
+			!accounts[i].is_handed_on;
+	return clients;
+}
+
+/* Who waits since before that round, and nobody has looked at it since. */
+static u64 nr_uncalled_in(u64 round)
+{
+	u64 clients = 0;
+	int i;
+
+	for (i = 0; i < nr_opened; i++)
+		clients += is_one_of_many(memory[i].member.line) &&
+			accounts[i].round != round && !accounts[i].has_left;
+	return clients;
+}
+
+/* Who was called in this epoch, and has not come yet. */
+static u64 nr_due_now(const struct rngq_shares *shares)
+{
+	u64 clients = 0;
+	int i;
+
+	for (i = 0; i < nr_opened; i++)
+		clients += accounts[i].epoch == shares->epoch &&
+			accounts[i].is_due && !accounts[i].is_handed_on;
+	return clients;
 }
 
 static u64 nr_unserved_now(void)
@@ -724,8 +810,12 @@ static void check_member(const struct rngq_shares *shares,
 {
 	struct account *account = account_of(shares, member);
 	u64 most = max(8 * account->taken_bytes, member->expected_bytes);
+	s64 wake_up = vbytes(shares->least_bytes);
 
-	if (!is_limited(shares) || was_changed)
+	if (!is_limited(shares))
+		return;
+	account->demand_bytes = member->demand_bytes;
+	if (was_changed)
 		return;
 	if (member->taken_bytes != account->taken_bytes)
 		broken("what a client took is not what is counted of it");
@@ -742,13 +832,37 @@ static void check_member(const struct rngq_shares *shares,
 		broken("one who took something is not to get it again");
 	if (member->is_short != account->is_short)
 		broken("one came short and is not known to, or the other way round");
-	account->demand_bytes = member->demand_bytes;
 	if (shares->is_closing)
 		return;
-	if (owed(shares, member) < -vbytes(shares->least_bytes))
+	/* Who owes less than half of that may be called, and take it once more. */
+	if (owed(shares, member) < -wake_up - wake_up / 2)
 		broken("one owes more than a wake-up is worth");
-	if (owed(shares, member) > (s64)shares->share + vbytes(1))
-		broken("one is owed more than a share, and a fraction of a byte");
+	if (owed(shares, member) > (s64)shares->share + wake_up)
+		broken("one is owed more than a share, and what a wake-up is worth");
+}
+
+/* Was there a whole round in which nobody came? */
+static bool has_idled(const struct rngq_shares *shares,
+		      const struct rngq_shares *before)
+{
+	return before->end_ns + before->bucket.period_ns <= shares->now_ns;
+}
+
+/*
+ * Who wants more than before: a quarter of what the modest demand, but the hungry have
+ * an equal share of all @bytes each.
+ */
+static void check_growth(u64 growth, u64 bytes, u64 for_modest, u64 members, u64 hungry)
+{
+	u64 for_hungry = hungry * ((bytes << 16) / max(members, 1ULL));
+	u64 left = (bytes - for_modest) << 16;
+
+	if (4 * growth >= for_modest + 4)
+		broken("too much is set aside for growth");
+	if (growth && (growth << 16) + for_hungry > left)
+		broken("growth leaves the hungry less than an equal share");
+	if (4 * growth < for_modest && ((growth + 1) << 16) + for_hungry <= left)
+		broken("nothing is set aside for growth, or too little");
 }
 
 /* The share is such that all demands fill the bucket, and what is set aside is that. */
@@ -758,37 +872,36 @@ static void check_share(const struct rngq_shares *shares,
 	u64 bytes = shares->bucket.level_bytes - shares->extra_bytes;
 	u64 hungry = before->nr_hungry, members = before->nr_members;
 	u64 modest_bytes = before->demand_bytes - hungry * before->share_bytes;
-	u64 share = shares->share;
+	u64 share = shares->share, growth = shares->growth_bytes;
 	u64 for_modest = min(modest_bytes, bytes);
 	u64 for_hungry;
 
-	/* Was there a whole round in which nobody came? Then who waits is expected. */
-	if (before->end_ns + before->bucket.period_ns <= shares->now_ns) {
+	/* Then only who waits is expected. */
+	if (has_idled(shares, before)) {
 		modest_bytes = 0;
-		hungry = before->nr_in_line[RNGQ_LINE_FULL] +
-			before->nr_in_line[RNGQ_LINE_OVER] +
-			before->nr_in_line[RNGQ_LINE_UNDER];
+		hungry = nr_lined_up(before);
 		members = hungry;
 		for_modest = 0;
 	}
+	check_growth(growth, bytes, for_modest, members, hungry);
 	if (shares->vtime - before->vtime != share)
 		broken("a share is not what it is owed");
 	if (shares->share_bytes != max(share >> 16, 1ULL))
 		broken("a share is not so many bytes");
 	if ((share + 1) * max(members, 1ULL) <= bytes << 16 ||
-	    (share + 1) * max(hungry, 1ULL) + (modest_bytes << 16) <= bytes << 16)
+	    (share + 1) * max(hungry, 1ULL) + ((modest_bytes + growth) << 16) <=
+	    bytes << 16)
 		broken("a share does not fill the bucket");
 	if (share * max(members, 1ULL) > bytes << 16 &&
-	    share * max(hungry, 1ULL) + (for_modest << 16) > bytes << 16)
+	    share * max(hungry, 1ULL) + ((for_modest + growth) << 16) > bytes << 16)
 		broken("a share is more than there is");
 	for_modest = min(for_modest, (members - hungry) * ((share >> 16) + 1));
 	if (shares->aside_bytes[false] != for_modest)
 		broken("what modest ones demand is not set aside");
-	for_hungry = min(round_up(hungry * share, RNGQ_VBYTE), bytes - for_modest);
+	for_hungry = min(round_up(hungry * share, RNGQ_VBYTE),
+			 bytes - for_modest - growth);
 	if (shares->aside_bytes[true] != for_hungry)
 		broken("the share of the hungry is not set aside");
-	if (shares->away_bytes != for_modest / 2)
-		broken("who was away may not have half of what modest ones demand");
 }
 
 static void check_newcomers(const struct rngq_shares *shares,
@@ -797,29 +910,30 @@ static void check_newcomers(const struct rngq_shares *shares,
 	u64 level = shares->bucket.level_bytes;
 	u64 part = shares->extra_bytes;
 	u64 waiting = before->nr_in_line[RNGQ_LINE_NEW];
-	u64 equal = round_up(level * (waiting + 1),
-			     waiting + 1 + before->nr_members);
-	bool is_wanted = waiting || before->nr_in_line[RNGQ_LINE_TOLD] ||
+	u64 newcomers = waiting + nr_asked_in(before->round);
+	u64 members = has_idled(shares, before) ? nr_lined_up(before) :
+		before->nr_members;
+	u64 equal = round_up(level * newcomers, max(newcomers + members, 1ULL));
+	/* Of few bytes one in each fourth round. */
+	u64 least = level < 32 && shares->round % 4 == 0 ? min(level, 1ULL) : level / 32;
+	bool is_wanted = newcomers || before->nr_in_line[RNGQ_LINE_TOLD] ||
 		was_asked;
 
+	equal = min(equal, max(level / 2, 8ULL));
 	if (!is_wanted && part)
 		broken("newcomers are expected, and none has asked");
-	if (part > max(level / 2, min(level, 8ULL)))
-		broken("too much is set aside for newcomers");
-	if (!was_used && part > max(level / 32,
-				    before->round % 4 == 3 ? 1ULL : 0))
-		broken("newcomers who took nothing make others wait");
-	if (is_wanted && was_used &&
-	    part < max(level / 4, min(equal, max(level / 2, 8ULL))))
-		broken("less than a share is set aside for newcomers");
-	if (was_used && part > max(level / 4, min(equal, max(level / 2, 8ULL))) &&
-	    part > 1)
-		broken("more than a share is set aside for newcomers");
-	if (is_wanted && part < level / 32)
+	if (is_wanted && part < least)
 		broken("nothing is set aside for newcomers");
+	if (!was_used && part > least)
+		broken("newcomers who took nothing make others wait");
+	if (is_wanted && was_used && part < equal)
+		broken("less than a share is set aside for newcomers");
+	if (part > least && part > equal)
+		broken("more than a share is set aside for newcomers");
 	if (part != shares->extra_part)
 		broken("what is set aside for newcomers is not known");
-	newcomer_most = max(part / max(waiting, 1ULL), shares->least_bytes);
+	newcomer_most = max(part / max(newcomers, 1ULL), shares->least_bytes);
+	waiters_bytes = newcomers ? round_up(part * waiting, newcomers) : 0;
 	was_asked = false;
 }
 
@@ -827,17 +941,20 @@ static void check_close(const struct rngq_shares *shares,
 			const struct rngq_shares *before)
 {
 	u64 level = shares->bucket.level_bytes;
-	bool is_wanted = before->nr_in_line[RNGQ_LINE_FULL] ||
-		before->nr_in_line[RNGQ_LINE_OVER] ||
-		before->nr_in_line[RNGQ_LINE_UNDER];
+	u64 due = 0;
 
-	closing_bytes = level;
-	short_bytes = shares->epoch - before->epoch > 1 ? 0 : before->short_bytes;
+	short_bytes = nr_uncalled_in(shares->round) * shares->share_bytes;
+	if (shares->epoch - before->epoch == 1) {
+		short_bytes += before->short_bytes;
+		due = min(nr_due_now(before) * shares->share_bytes, level);
+	}
+	closing_bytes = level - due;
+	waiters_bytes = 0;
 	if (aside_bytes(shares))
 		broken("something is set aside, and the refill comes");
-	if ((short_bytes || is_wanted) && shares->extra_bytes != level)
+	if ((short_bytes || due || nr_lined_up(before)) && shares->extra_bytes != level)
 		broken("at closing not all is for those who came short");
-	if (!short_bytes && !is_wanted && shares->extra_bytes)
+	if (!short_bytes && !due && !nr_lined_up(before) && shares->extra_bytes)
 		broken("at closing something is set aside, and nobody came short");
 }
 
@@ -913,71 +1030,100 @@ void rngq_shares_set_quota(struct rngq_shares *shares,
 /* What there is for a client, by what shares.h tells of it. */
 struct found {
 	u64 own;	/* what is its own: in this round, ... */
-	u64 part;	/* ... of what newcomers find, or who came short, ... */
-	u64 free;	/* ... and what is left */
+	u64 free;	/* ... what is left, ... */
+	u64 growth;	/* ... what it may have more than before, ... */
+	u64 part;	/* ... of what newcomers find, or who came short */
 	u64 all;
 };
 
 /* @shares and @member are as they are before a call, @member in this epoch. */
-static struct found find(const struct rngq_shares *shares,
-			 const struct rngq_member *member, u64 part_bytes,
-			 bool is_called)
+static struct found find_for(const struct rngq_shares *shares,
+			     const struct rngq_member *member, u64 part_bytes,
+			     bool is_called)
 {
 	bool is_hungry = member->is_hungry && !shares->is_closing;
 	u64 level = shares->bucket.level_bytes;
-	s64 credit = owed(shares, member);
-	s64 debt = vbytes(shares->least_bytes);
+	s64 credit = owed(shares, member), debt = vbytes(shares->least_bytes);
+	u64 worth = credit > 0 ? credit >> 16 : 0;
 	u64 others = aside_bytes(shares) + extra_aside(shares);
 	struct found found = { };
 
 	if (!shares->is_closing) {
-		found.own = credit > 0 ? credit >> 16 : 0;
+		found.own = worth;
 		/* Fractions: a wake-up is worth something to who comes for its share. */
 		if (is_called && member->expected_bytes && !member->taken_bytes &&
 		    credit > -debt / 2)
 			found.own = max(found.own, shares->least_bytes);
-		if (!member->expected_bytes)
-			found.own = min(found.own, shares->away_bytes);
-		found.own = min(found.own, less(level, shares->extra_bytes +
-				(is_hungry ? shares->aside_bytes[false] : 0)));
-		others -= min(found.own, shares->aside_bytes[is_hungry]);
+		/* A modest one has no more than its demand. */
 		if (!is_hungry)
-			found.part = less(max(shares->share_bytes,
-					      shares->least_bytes),
-					  member->taken_bytes + found.own);
-	} else {
-		found.part = RNGQ_MAX;
+			found.own = min3(found.own, shares->aside_bytes[false],
+					 less(member->expected_bytes,
+					      member->taken_bytes));
+		/* The hungry leave alone what the modest have, and may grow by. */
+		found.own = min(found.own, less(level, shares->extra_bytes +
+				(is_hungry ? aside_bytes(shares) -
+				 shares->aside_bytes[true] : 0)));
+		others -= min(found.own, shares->aside_bytes[is_hungry]);
 	}
-	found.part = min3(found.part, part_bytes,
-			  less(shares->extra_bytes, is_called ||
-			       shares->is_closing ? 0 : shares->extra_part / 2));
 	found.free = less(level, found.own + others);
 	if (is_hungry)
 		found.free = min(found.free,
 				 less(credit + debt > 0 ? (credit + debt) >> 16 : 0,
 				      found.own));
-	found.all = min(level, found.own + found.part + found.free);
+	else if (!member->is_hungry)
+		found.growth = min3(less(worth, found.own), shares->growth_bytes,
+				    less(level, found.own + shares->extra_bytes));
+	found.part = min3(part_bytes, extra_aside(shares),
+			  less(shares->extra_bytes, is_called ? 0 : waiters_bytes));
+	/* With all else that counts for it, a newcomer has no more than a share. */
+	if (!shares->is_closing)
+		found.part = min(found.part,
+				 less(max(shares->share_bytes, shares->least_bytes),
+				      member->taken_bytes + found.own + found.growth));
+	found.all = found.own + found.free + found.growth + found.part;
 	return found;
 }
 
 /* In a new round it is owed what it wants of a share, or what it took twice. */
+static s64 credit_to_begin_with(const struct rngq_shares *shares,
+				const struct rngq_member *was,
+				const struct rngq_member *member,
+				const struct account *account)
+{
+	u64 bytes = max(member->expected_bytes, 2 * account->before_bytes);
+	s64 debt = vbytes(shares->least_bytes);
+	s64 most = min(bytes << 16, shares->share);
+
+	if (member->is_hungry && account->is_short)
+		most += debt;
+	/* What it was owed before goes on, and what it owes, as far as that. */
+	return member->expected_bytes ? min(max(owed(shares, was), -debt), most) : most;
+}
+
+/* Was it @was, and has noted that there is a new epoch? Then so much is it owed. */
 static void check_credit(const struct rngq_shares *shares,
 			 const struct rngq_member *was,
 			 const struct rngq_member *member,
 			 const struct account *account)
 {
-	u64 bytes = max(member->expected_bytes, 2 * account->before_bytes);
-	s64 least = -vbytes(shares->least_bytes);
-	s64 most = min(bytes << 16, shares->share);
+	s64 credit = owed(shares, was), gift;
+	u64 part, clients_part;
 
-	if (was->round == shares->round)
+	if (was->epoch == shares->epoch)
 		return;
-	if (member->is_hungry && account->is_short)
-		most += vbytes(1);
-	if (member->expected_bytes)
-		most = min(max(owed(shares, was), least), most);
-	if (owed(shares, member) != most)
+	if (was->round != shares->round)
+		credit = credit_to_begin_with(shares, was, member, account);
+	gift = owed(shares, member) - credit;
+	if (gift && !shares->is_closing)
 		broken("it is not what it wants of a share that a client is owed");
+	if (!shares->is_closing)
+		return;
+	/* In proportion, but for less than the unit for each byte that counts. */
+	part = max(short_bytes, 1ULL);
+	clients_part = (account->counts_bytes * closing_bytes) << 16;
+	if (gift < 0 || gift * part > clients_part ||
+	    (gift + account->counts_bytes) * part < clients_part)
+		broken("what is left at closing is not owed in proportion");
 }
 
 static bool is_newcomer(const struct rngq_member *member)
@@ -1021,7 +1167,7 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		return bytes;
 	catch_up(&before, &was);
 	check_credit(&before, &came, &was, account);
-	found = find(&before, &was, account->part_bytes, account->is_called);
+	found = find_for(&before, &was, account->part_bytes, account->is_called);
 	if (bytes > before.bucket.level_bytes)
 		broken("somebody is told that there is more than there is");
 	if (bytes > found.all)
@@ -1033,7 +1179,10 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 		/* Who was called and finds that others were quicker is told nothing. */
 		account->is_told |= bytes > 0;
 		account->is_told &= bytes || !account->is_called || shares->is_closing;
+		/* It counts in the next round. In line it counts as one that waits. */
+		account->has_asked |= !bytes && !account->is_told;
 	}
+	account->has_asked &= !member->line;
 	if (way != RNGQ_GO && !bytes)
 		account->is_due = false;
 	if (way != RNGQ_GO && !bytes &&
@@ -1072,18 +1221,19 @@ static void check_taken(const struct rngq_shares *shares,
 	if (shares->aside_bytes[!is_hungry] != before->aside_bytes[!is_hungry])
 		broken("what is set aside for those unlike it has changed");
 	if (shares->aside_bytes[is_hungry] !=
-	    before->aside_bytes[is_hungry] - current->used.aside &&
+	    before->aside_bytes[is_hungry] - current->used.own &&
 	    !(is_hungry && !nr_unserved_now() && !shares->aside_bytes[true]))
 		broken("what it had of its own is still set aside");
 	if (shares->extra_bytes != min(before->extra_bytes - current->used.extra,
 				       before->is_closing ? level : RNGQ_MAX))
 		broken("what it had of the extra bytes is still set aside");
-	if (shares->away_bytes != before->away_bytes -
-	    (was->expected_bytes ? 0 : current->used.aside))
-		broken("what there is for those who were away has not changed");
+	if (shares->growth_bytes != before->growth_bytes - current->used.growth)
+		broken("what it had more than before is still set aside");
+	if (shares->waiters_bytes != waiters_bytes)
+		broken("what is for those that are called is not what they left");
 	if (is_hungry && !shares->is_closing &&
-	    level < min(before->bucket.level_bytes,
-			before->aside_bytes[false] + before->extra_bytes))
+	    level < min(before->bucket.level_bytes, before->aside_bytes[false] +
+			before->growth_bytes + before->extra_bytes))
 		broken("one who is hungry took what modest ones demand");
 }
 
@@ -1110,7 +1260,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		broken("others who wait for what it took are not to be woken");
 	catch_up(&before, &was);
 	check_credit(&before, &came, &was, account);
-	found = find(&before, &was, account->part_bytes, account->is_called);
+	found = find_for(&before, &was, account->part_bytes, account->is_called);
 	if (bytes > found.all)
 		broken("somebody took what is set aside for others");
 	if (bytes < min(want_bytes, found.all))
@@ -1121,12 +1271,17 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 		return 0;
 
 	own = min(bytes, found.own);
+	current->used.round = before.round;
 	current->used.epoch = before.epoch;
-	current->used.aside = min(own, before.aside_bytes[was.is_hungry]);
-	current->used.extra = less(bytes, found.own + found.free);
-	credit = vbytes(own);
+	current->used.own = min(own, before.aside_bytes[was.is_hungry]);
+	current->used.growth = min(less(bytes, found.own + found.free), found.growth);
+	current->used.extra = less(bytes, found.own + found.free + found.growth);
+	current->used.waiters = account->is_called ?
+		min(current->used.extra, waiters_bytes) : 0;
+	waiters_bytes -= current->used.waiters;
+	credit = vbytes(own + current->used.growth);
 	/* To the hungry all counts, up to what it may owe. */
-	if (was.is_hungry && !before.is_closing)
+	if (was.is_hungry)
 		credit = max(credit, min(vbytes(bytes), owed(&before, &was) +
 					 vbytes(before.least_bytes)));
 	current->used.credit = credit;
@@ -1135,6 +1290,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	account->has_taken = true;
 	account->is_due = false;
 	account->is_told = false;
+	account->has_asked = false;
 	account->is_short = bytes < want_bytes;
 	/* A round begins if the clock does, and it was closed. */
 	if (shares->epoch != before.epoch) {
@@ -1161,7 +1317,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	struct rngq_shares before = *shares;
 	struct rngq_member was = *member;
 	bool is_same = draw->epoch == shares->epoch;
-	u64 aside, extra, free;
+	u64 own, growth, extra, free;
 
 	if (draw->epoch != current->used.epoch)
 		broken("when bytes were taken is not what is noted");
@@ -1177,35 +1333,47 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 	if (!is_limited(shares))
 		return;
 	catch_up(&before, &was);
-	account->taken_bytes -= min(account->taken_bytes, bytes);
-	account->is_short = false;
-	aside = aside_bytes(shares) - aside_bytes(&before);
+	/* What it took in another round is over. */
+	if (current->used.round == shares->round) {
+		account->taken_bytes -= min(account->taken_bytes, bytes);
+		account->is_short = false;
+	}
+	own = shares->aside_bytes[was.is_hungry] - before.aside_bytes[was.is_hungry];
+	growth = shares->growth_bytes - before.growth_bytes;
 	extra = shares->extra_bytes - before.extra_bytes;
 	free = less(shares->bucket.level_bytes,
 		    aside_bytes(&before) + extra_aside(&before));
 	if (!is_same) {
-		if (aside || extra || owed(shares, member) != owed(&before, &was))
+		if (own || growth || extra ||
+		    owed(shares, member) != owed(&before, &was))
 			broken("what was given back is not for all");
 	} else {
 		if (owed(shares, member) - owed(&before, &was) !=
 		    min(vbytes(bytes), current->used.credit))
 			broken("what was given back still counts");
-		if (aside != min3(bytes, current->used.aside, free))
+		if (own != min3(bytes, current->used.own, free))
 			broken("what was set aside is so no more");
-		if (extra != min3(bytes - aside, current->used.extra,
-				  free - aside))
+		if (growth != min3(bytes - own, current->used.growth, free - own))
+			broken("what was for growth is so no more");
+		if (extra != min3(bytes - own - growth, current->used.extra,
+				  free - own - growth))
 			broken("what was for newcomers, or who came short, is so no more");
 		account->part_bytes += extra;
 	}
+	if (shares->aside_bytes[!was.is_hungry] != before.aside_bytes[!was.is_hungry])
+		broken("what was given back is for those unlike who took it");
 	check_member(shares, member);
 }
 
 void rngq_shares_withdraw(struct rngq_shares *shares,
 			  struct rngq_member *member)
 {
+	struct account *account = account_of(shares, member);
 	u64 level_bytes = shares->bucket.level_bytes;
 
-	account_of(shares, member)->is_due = false;
+	account->is_due = false;
+	/* A newcomer that waited has asked. */
+	account->has_asked |= member->line == RNGQ_LINE_NEW;
 	unbooked_withdraw(shares, member);
 	note(shares, member, "withdraw", 0);
 	check_level(shares, level_bytes);
@@ -1229,9 +1397,10 @@ void rngq_shares_go_on(struct rngq_member *member,
 	accounts[i].is_handed_on = true;
 }
 
-/* Is there something for the first of a line? */
+/* Is there something for the first of a line? Nothing changes. */
 static bool first_finds(const struct rngq_shares *shares, enum rngq_line line)
 {
+	static struct rngq_shares copy UNTRACKED;
 	const struct list_head *head = &shares->line[line];
 	struct rngq_member *first =
 		list_first_entry_or_null(head, struct rngq_member, waiter.node);
@@ -1242,21 +1411,10 @@ static bool first_finds(const struct rngq_shares *shares, enum rngq_line line)
 		return first;
 	member = *first;
 	account = accounts[index_of(first)];
-	catch_account_up(&account, shares, line);
-	catch_up(shares, &member);
-	return find(shares, &member, account.part_bytes, true).all;
-}
-
-/* Who was called in this epoch, and has not come yet. */
-static u64 nr_due_now(const struct rngq_shares *shares)
-{
-	u64 clients = 0;
-	int i;
-
-	for (i = 0; i < nr_opened; i++)
-		clients += accounts[i].epoch == shares->epoch &&
-			accounts[i].is_due && !accounts[i].is_handed_on;
-	return clients;
+	catch_account_up(&account, shares, &member);
+	copy = *shares;
+	catch_up(&copy, &member);
+	return find_for(shares, &member, account.part_bytes, true).all;
 }
 
 /* No more are called than find something. */
@@ -1289,13 +1447,41 @@ static void turns(const struct rngq_shares *shares, enum rngq_line order[5])
 	       sizeof(all[0]));
 }
 
+/* All clients as they were before a call. */
+static struct rngq_member came[MAX_FILES] UNTRACKED;
+
+/* Who was the first in its line may have been looked at, and noted what is new. */
+static void check_looked_at(const struct rngq_shares *shares)
+{
+	static struct rngq_shares copy UNTRACKED;
+	static struct rngq_member was UNTRACKED;
+	int i;
+
+	for (i = 0; i < nr_opened; i++) {
+		const struct rngq_member *member = &memory[i].member;
+
+		if (!came[i].line || member->epoch != shares->epoch ||
+		    accounts[i].has_left)
+			continue;
+		catch_account_up(&accounts[i], shares, &came[i]);
+		check_credit(shares, &came[i], member, &accounts[i]);
+		copy = *shares;
+		was = came[i];
+		catch_up(&copy, &was);
+		if (member->demand_bytes != was.demand_bytes)
+			broken("what one is expected to want depends on who calls it");
+		accounts[i].demand_bytes = member->demand_bytes;
+	}
+}
+
 struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 {
-	enum rngq_line order[5], lines[MAX_FILES], line = RNGQ_LINE_NONE;
+	enum rngq_line order[5], line = RNGQ_LINE_NONE;
 	u64 level_bytes = shares->bucket.level_bytes;
 	struct list_head *firsts[RNGQ_NR_LINES];
 	bool finds[RNGQ_NR_LINES], enough[RNGQ_NR_LINES];
 	struct rngq_member *member;
+	struct account *account;
 	int i;
 
 	if (!nr_newcomers)
@@ -1307,13 +1493,13 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 		enough[order[i]] = are_enough_called(shares, order[i]);
 	}
 	for (i = 0; i < nr_opened; i++)
-		lines[i] = memory[i].member.line;
+		came[i] = memory[i].member;
 
 	member = unbooked_call(shares);
 	note(shares, member, "call", !!member);
 	check_level(shares, level_bytes);
 	if (member)
-		line = lines[index_of(member)];
+		line = came[index_of(member)].line;
 	if (member && (member->line || !list_empty(&member->waiter.node)))
 		broken("one who is to be woken is in line");
 	if (member && (!line || firsts[line] != &memory[index_of(member)]
@@ -1333,17 +1519,17 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	/* Of so few files. */
 	if (nr_woken > MOST_WOKEN)
 		broken("a deal wakes the same ones again and again");
+	check_looked_at(shares);
 	if (!member) {
 		last_deal_ns = clock_ns;
 		was_left = level_bytes;
 		nr_woken = 0;
 		nr_newcomers = 0;
-	} else if (is_limited(shares)) {
-		catch_account_up(&accounts[index_of(member)], shares, line);
-		accounts[index_of(member)].is_called = true;
-		accounts[index_of(member)].is_due = is_one_of_many(line);
-		if (!member->taken_bytes && member->demand_bytes)
-			broken("one who is called is expected again, and has not come");
+	} else {
+		account = &accounts[index_of(member)];
+		account->is_called = true;
+		account->is_due = is_one_of_many(line);
+		account->has_asked |= line == RNGQ_LINE_NEW;
 		check_member(shares, member);
 	}
 	return member;
@@ -1413,10 +1599,16 @@ static void check_sums(void)
 		broken("how many hungry ones are not served does not add up");
 	if (!was_changed && total.nr_due != nr_due_now(&total))
 		broken("those are not counted who were called and have not come");
+	if (total.nr_asked != nr_asked_in(total.round))
+		broken("newcomers that asked are not counted, or twice");
+	if (total.nr_uncalled != nr_uncalled_in(total.round))
+		broken("those are not counted who wait and were not called");
 	if (!total.nr_unserved && total.aside_bytes[true])
 		broken("what nobody will come for is set aside");
-	if (total.extra_bytes > total.bucket.level_bytes)
+	if (aside_bytes(&total) + total.extra_bytes > total.bucket.level_bytes)
 		broken("more is set aside than there is");
+	if (total.waiters_bytes > total.extra_bytes)
+		broken("more is set aside for some newcomers than for all");
 	if (total.extra_part && total.extra_bytes > total.extra_part)
 		broken("more is set aside for newcomers than was");
 	if (total.bucket.refill_ns != RNGQ_NEVER &&
@@ -1777,9 +1969,9 @@ static void say_notes(void)
 		       shares->round, shares->is_closing ? " closing" : "",
 		       shares->bucket.level_bytes,
 		       shares->share / (double)RNGQ_VBYTE);
-		printf(", aside %llu modest %llu hungry %llu extra",
+		printf(", aside %llu modest %llu hungry %llu growth %llu extra",
 		       shares->aside_bytes[false], shares->aside_bytes[true],
-		       shares->extra_bytes);
+		       shares->growth_bytes, shares->extra_bytes);
 		if (notes[i].client >= 0)
 			printf("; client %d: line %d, took %llu, expected %llu",
 			       notes[i].client, member->line,
