@@ -288,6 +288,20 @@ search back-late "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=4 -DEARLY=1" \
 	"faulty(0, 6, 2)"
 search leave "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0
 	-DWAIT_MS=16 -DWAITS=9" "leaver(0); reader(1, 3)"
+search due "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=6 -DEARLY=0 -DWAIT_MS=31
+	-DWAITS=3" "lapser(0, 1); faulty(1, 20, 0)"
+search both-modest "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=6 -DEARLY=0" \
+	"idle_reader(0, 4); idle_reader(1, 4)"
+search due-alone "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0 -DWAIT_MS=21
+	-DWAITS=3" "lapser(0, 1); idle_reader(1, 1)"
+search part "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=4 -DEARLY=0 -DWAIT_MS=31
+	-DWAITS=3" "idler(0, 1); reader(1, 6)"
+search begin "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=0 -DWAIT_MS=16
+	-DWAITS=3" "idle_reader(0, 3)"
+search idlers "-DFILES=3 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=1 -DEARLY=0" \
+	"idler(0, 1); idler(1, 1); faulty(2, 2, 0)"
+search back-later "-DFILES=1 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=2 -DEARLY=2" \
+	"faulty(0, 3, 2)"
 search limit "-DFILES=2 -DOWN_FILES=0 -DTOTAL_RATE_BYTES=0 -DEARLY=0" \
 	"reader(0, 1); reader(1, 1); root(1, 2)"
 
@@ -333,7 +347,7 @@ bug left-in-line shares.c '/^u64 rngq_shares_take/,/^}/s/^\t\tleave_line(.*);/\t
 bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
 bug closing-not-timed shares.c '/^static void set_times/,/^}/s/- min(margin_ns, /- 0 * min(margin_ns, /' turns
 bug end-not-timed shares.c '/^static void close_round/,/^}/s/shares->next_ns = .*;/shares->next_ns = RNGQ_NEVER;/' turns
-bug clock-begins-unseen shares.c '/^u64 rngq_shares_take/,/^}/s/set_times(shares);/(void)0;/' patient
+bug clock-begins-unseen shares.c '/^u64 rngq_shares_take/,/^}/s/set_times(shares);/(void)0;/' begin
 bug closed-although-far shares.c '/^u64 rngq_shares_take/,/^}/s/^\t\tif (shares->is_closing)/\t\tif (0)/' lapse
 bug closed-for-ever shares.c '/^static void begin_round/,/^}/s/shares->is_closing = false;//' turns
 bug last-part-for-ever shares.c '/^static void begin_round/,/^}/s/shares->last_ns = .*;//' turns
@@ -350,77 +364,111 @@ bug in-vain-and-forgotten shares.c '/^static .*void set_taken/,/^}/s/most_bytes 
 bug come-again shares.c '/^static void set_served/,/^}/s/member->is_served = true;//' turns
 bug set-aside-for-nobody shares.c '/^static void set_served/,/^}/s/shares->aside_bytes\[true\] = 0;//' modest
 bug waiter-forgotten shares.c '/^static void join_round/,/^}/s/bytes = shares->last_share_bytes;/bytes = 0;/' turns
-bug waiter-not-counted shares.c '/^static void join_round/,/^}/s/? shares->share_bytes : 0;/? 0 : 0;/' turns
+bug waiter-not-counted shares.c '/^static void join_round/,/^}/s/member->demand_bytes = shares->share_bytes;/(void)0;/' turns
+bug waiter-called-for-ever shares.c '/^static void join_round/,/^}/s/shares->nr_uncalled--;//' turns
 bug taken-in-last-round shares.c '/^static void join_round/,/^}/s/member->taken_bytes = 0;//' turns
 bug called-for-ever shares.c '/^static void join_round/,/^}/s/member->is_called = false;//' asker
 bug came-for-ever shares.c '/^static void join_round/,/^}/s/member->is_served = false;//' turns
 bug short-for-ever shares.c '/^static void join_round/,/^}/s/member->is_short &= .*;//' turns
 bug before-forgotten shares.c '/^static void join_round/,/^}/s/^\t\tmember->before_bytes = .*;/\t\t(void)0;/' modest
 bug credit-hoarded shares.c '/^static void join_round/,/^}/s/clamp(credit(shares, member), -max_debt(shares),/max(credit(shares, member),/' turns
-bug gift-to-the-first shares.c '/^static void join_epoch/,/^}/s/member->taken_bytes \* shares->extra_ratio/shares->short_bytes * shares->extra_ratio/' closing
-bug gift-of-last-round shares.c '/^static void join_epoch/,/^}/s/^\tif (member->round != .*)/\tif (0)/' turns
+bug members-have-two-parts shares.c '/^static void join_round/,/^}/s/if (!bytes && (member/if ((member/' turns
+bug asked-for-ever shares.c '/^static void join_round/,/^}/s/member->has_asked = false;//' asker
+bug asked-for-no-part shares.c '/^static void join_round/,/^}/s/(is_next && (member->has_asked ||/(is_next \&\& (0 ||/' asker
+bug told-and-no-part shares.c '/^static void join_round/,/^}/s/member->is_told)))/0)))/' lapse
+bug gift-to-the-first shares.c '/^static void join_closing/,/^}/s/: member->taken_bytes);/: shares->short_bytes);/' closing
+bug gift-of-nothing shares.c '/^static void join_closing/,/^}/s/member->vtime -= extra;/(void)0;/' closing
+bug gift-to-all shares.c '/^static void join_closing/,/^}/s/if (!is_due && .*/if (0)/' close
+bug due-and-nothing-left shares.c '/^static void join_closing/,/^}/s/owed = max(credit.*/owed = 0;/' due
+bug due-and-not-called shares.c '/^static void join_epoch/,/^}/s/bool is_due = .*/bool is_due = false;/' due
+bug gift-of-last-round shares.c '/^static void join_epoch/,/^}/s/^\tif (is_behind)/\tif (0)/' turns
 bug welcomed-for-ever shares.c '/^static void welcome_newcomers/,/^}/s/shares->was_asked = false;//' asker
 bug welcomed-unasked shares.c '/^static void welcome_newcomers/,/^}/s/^\t\tpart = 0;/\t\t(void)0;/' turns
 bug trusted-for-nothing shares.c '/^static void close_round/,/^}/s/shares->was_used = .*;/shares->was_used = true;/' asker
-bug judged-each-time shares.c '/^static void close_round/,/^}/s/^\tif (shares->extra_part)/\tif (1)/' asker
-bug members-as-newcomers shares.c '/^static void welcome_newcomers/,/^}/s/newcomers + 1 + shares->nr_members/newcomers + 1/' newcomers
-bug modest-not-minded shares.c '/^static void share_out/,/^}/s/less(bytes, modest_bytes) \*/bytes */' modest
+bug judged-each-time shares.c '/^static void close_round/,/^}/s/^\tif (shares->extra_part)/\tif (1)/' asker-many
+bug members-as-newcomers shares.c '/^static void welcome_newcomers/,/^}/s/max(newcomers + shares->nr_members, /max(newcomers, /' newcomers
+bug asked-and-not-welcome shares.c '/^static void welcome_newcomers/,/^}/s/waiting + shares->nr_asked;/waiting;/' asker
+bug asked-in-last-round shares.c '/^static void welcome_newcomers/,/^}/s/shares->nr_asked = 0;//' asker
+bug part-for-no-waiter shares.c '/^static void welcome_newcomers/,/^}/s/shares->waiters_bytes = .*;/shares->waiters_bytes = 0;/' told
+bug modest-not-minded shares.c '/^static void share_out/,/^}/s/left_bytes = bytes - modest_bytes -/left_bytes = bytes -/' modest
+bug growth-not-minded shares.c '/^static void share_out/,/^}/s/left_bytes = .*/left_bytes = bytes - modest_bytes;/' modest
+bug growth-not-set-aside shares.c '/^static void share_out/,/^}/s/shares->growth_bytes = growth_bytes;/shares->growth_bytes = 0;/' modest
+bug growth-of-the-hungry shares.c '/^static void share_out/,/^}/s/DIV_ROUND_UP(hungry \* equal, RNGQ_VBYTE)));/0ULL));/' modest
 bug less-than-equal shares.c '/^static void share_out/,/^}/s/bytes \* RNGQ_VBYTE \/ max(members, 1ULL)/0ULL/' modest
-bug aside-twice shares.c '/^static void share_out/,/^}/s/min(bytes - modest_bytes, /min(bytes, /' modest
-bug idle-are-expected shares.c '/^static void share_out/,/^}/s/idled ? [^:]* :/0 ? 0 :/' patient
+bug aside-twice shares.c '/^static void share_out/,/^}/s/min(bytes - modest_bytes - growth_bytes,/min(bytes,/' modest
+bug idle-are-expected shares.c '/^static void begin_round/,/^}/s/^\tif (idled)/\tif (0)/' patient
+bug uncalled-in-last-round shares.c '/^static void begin_round/,/^}/s/shares->nr_uncalled = .*;//' turns
 bug to-come-not-counted shares.c '/^static void share_out/,/^}/s/shares->nr_unserved = hungry;/shares->nr_unserved = members;/' modest
 bug closing-keeps-modest shares.c '/^static void close_round/,/^}/s/shares->aside_bytes\[false\] = 0;//' modest
 bug closing-keeps-hungry shares.c '/^static void close_round/,/^}/s/shares->aside_bytes\[true\] = 0;//' left
-bug closing-for-nobody shares.c '/^static void close_round/,/^}/s/shares->short_bytes || nr_known_waiters(shares) ? bytes : 0/0/' shares
-bug waiters-not-short shares.c '/^static void close_round/,/^}/s/ || nr_known_waiters(shares) ?/ ?/' left
+bug closing-for-nobody shares.c '/^static void close_round/,/^}/s/nr_known_waiters(shares) ? bytes : 0/nr_known_waiters(shares) ? 0 : 0/' shares
+bug waiters-not-short shares.c '/^static void close_round/,/^}/s/nr_known_waiters(shares) ? bytes/0 ? bytes/' late
+bug due-not-short shares.c '/^static void close_round/,/^}/s/short_bytes || due_bytes ||/short_bytes ||/' due-alone
+bug due-not-kept shares.c '/^static void close_round/,/^}/s/due_bytes = min(.*/due_bytes = 0;/' left
+bug due-for-who-is-short shares.c '/^static void close_round/,/^}/s/(bytes - due_bytes) \*/bytes */' left
+bug closing-keeps-growth shares.c '/^static void close_round/,/^}/s/shares->growth_bytes = 0;//' modest
+bug closing-keeps-part shares.c '/^static void close_round/,/^}/s/shares->waiters_bytes = 0;//' part
 bug hungry-take-modest shares.c '/^static .*own_bytes/,/^}/s/not_for_it += .*;/(void)0;/' modest
-bug away-take-all shares.c '/^static .*own_bytes/,/^}/s/bytes = min(bytes, shares->away_bytes);/(void)0;/' away
+bug own-without-end shares.c '/^static .*own_bytes/,/^}/s/less(member->expected_bytes, member->taken_bytes))/RNGQ_MAX)/' both-modest
+bug hungry-take-growth shares.c '/^static .*own_bytes/,/^}/s/ + shares->growth_bytes;/;/' modest
+bug growth-without-end shares.c '/^static u64 growth_bytes/,/^}/s/RNGQ_VBYTE, shares->growth_bytes,/RNGQ_VBYTE, RNGQ_MAX,/' away
+bug growth-for-all shares.c '/^static u64 growth_bytes/,/^}/s/member->is_hungry ||//' modest
 bug fraction-in-vain shares.c '/^static .*own_bytes/,/^}/s/bytes = max(bytes, shares->least_bytes);/(void)0;/' turns
-bug newcomer-and-hungry shares.c '/^static .*extra_bytes(/,/^}/s/member->is_hungry ? 0 ://' asker
-bug half-for-none shares.c '/^static .*extra_bytes(/,/^}/s/is_called ? 0 : shares->extra_part/shares->extra_part/' newcomers
-bug last-part-not-for-all shares.c '/^static .*free_bytes/,/^}/s/if (shares->now_ns < shares->last_ns)/if (1)/' patient
+bug waiters-part-for-all shares.c '/^static u64 extra_bytes(/,/^}/s/is_called ? 0 : shares->waiters_bytes/0/' told
+bug last-part-not-for-all shares.c '/^static .*all_aside_bytes/,/^}/s/shares->now_ns < shares->last_ns ?/1 ?/' due
+bug last-part-for-each shares.c '/^static u64 extra_bytes(/,/^}/s/if (shares->now_ns >= shares->last_ns)/if (0)/' due-alone
+bug growth-for-everybody shares.c '/^static .*all_aside_bytes/,/^}/s/^\t\tshares->growth_bytes;/\t\t0;/' modest
 bug own-taken-twice shares.c '/^static .*free_bytes/,/^}/s/shares->bucket.level_bytes - own, aside/shares->bucket.level_bytes, aside/' hungry
-bug extra-again-and-again shares.c '/^u64 rngq_shares_take/,/^}/s/member->extra_bytes -= extra;//' newcomers
-bug extra-of-all-kept shares.c '/^u64 rngq_shares_take/,/^}/s/shares->extra_bytes -= extra;//' turns
-bug aside-kept shares.c '/^u64 rngq_shares_take/,/^}/s/\*aside -= draw->aside_bytes;//' turns
-bug taken-for-nothing shares.c '/^u64 rngq_shares_take/,/^}/s/member->vtime += draw->credit;//' turns
-bug away-never-used shares.c '/^u64 rngq_shares_take/,/^}/s/shares->away_bytes -= draw->aside_bytes;//' away
+bug extra-again-and-again shares.c '/^static .*void take_found/,/^}/s/member->extra_bytes -= draw->extra_bytes;//' newcomers
+bug extra-of-all-kept shares.c '/^static .*void take_found/,/^}/s/shares->extra_bytes -= draw->extra_bytes;//' turns
+bug aside-kept shares.c '/^static .*void take_found/,/^}/s/\*aside -= draw->own_bytes;//' turns
+bug taken-for-nothing shares.c '/^static .*void take_found/,/^}/s/member->vtime += draw->credit;//' turns
+bug grown-for-nothing shares.c '/^static .*void take_found/,/^}/s/(draw->own_bytes + draw->growth_bytes) \*/draw->own_bytes */' away
+bug closing-for-nothing shares.c '/^static .*void take_found/,/^}/s/if (member->is_hungry)/if (member->is_hungry \&\& !shares->is_closing)/' shares
+bug growth-kept shares.c '/^static .*void take_found/,/^}/s/shares->growth_bytes -= draw->growth_bytes;//' away
+bug waiters-part-kept shares.c '/^static .*void take_found/,/^}/s/^\tif (member->is_called)/\tif (0)/' turns
+bug asked-and-took shares.c '/^u64 rngq_shares_take/,/^}/s/^\tset_asked(.*);//' turns
 bug told-for-ever shares.c '/^u64 rngq_shares_take/,/^}/s/member->is_told = false;//' told
 bug told-is-first shares.c '/^static void line_up/,/^}/s/member->is_told ? RNGQ_LINE_TOLD : RNGQ_LINE_NEW/RNGQ_LINE_NEW/' lapse
 bug debtor-is-first shares.c '/^static void line_up/,/^}/s/line = RNGQ_LINE_OVER;/(void)0;/' shares
 bug had-its-share-or-less shares.c '/^static void line_up/,/^}/s/(member->taken_bytes + 1)/member->taken_bytes/' turns
 bug last-is-first shares.c '/^static void line_up/,/^}/s/list_add_tail(/list_add(/' shares
 bug line-not-left shares.c '/^static void leave_line/,/^}/s/list_del_init(.*);//' turns
-bug asked-unseen shares.c '/^u64 rngq_shares_ask/,/^}/s/shares->was_asked |= .*;//' asker
-bug told-unnoted shares.c '/^u64 rngq_shares_ask/,/^}/s/member->is_told = bytes;/(void)0;/' lapse
+bug lined-up-and-asked shares.c '/^static void line_up/,/^}/s/^\tset_asked(.*);//' asker
+bug left-and-not-asked shares.c '/^static void leave_line/,/^}/s/^\t\tset_asked(.*);/\t\t(void)0;/' turns
+bug in-line-and-asked shares.c '/^static void set_told/,/^}/s/!member->is_told && !member->line/!member->is_told/' asker
+bug asked-uncounted shares.c '/^static void set_told/,/^}/s/^\t\tset_asked(.*);/\t\t(void)0;/' asker
+bug asked-unseen shares.c '/^static void set_told/,/^}/s/shares->was_asked = true;//' told
+bug told-unnoted shares.c '/^static void set_told/,/^}/s/member->is_told = bytes;/(void)0;/' lapse
 bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);//' turns
 bug back-and-still-counts shares.c '/^void rngq_shares_give_back/,/^}/s/set_taken(.*);//' faulty-again
-bug back-and-still-owed shares.c '/^void rngq_shares_give_back/,/^}/s/member->vtime -= used;/member->vtime -= 0 * used;/' faulty-again
-bug back-for-all shares.c '/^void rngq_shares_give_back/,/^}/s/shares->aside_bytes\[member->is_hungry\] += aside;//' faulty-again
+bug back-and-still-owed shares.c '/^void rngq_shares_give_back/,/^}/s/member->vtime -= min(.*);/(void)0;/' faulty-again
+bug back-for-all shares.c '/^void rngq_shares_give_back/,/^}/s/shares->aside_bytes\[member->is_hungry\] += own;//' faulty-again
+bug back-and-no-growth shares.c '/^void rngq_shares_give_back/,/^}/s/shares->growth_bytes += growth;//' back
+bug back-from-last-round shares.c '/^void rngq_shares_give_back/,/^}/s/if (draw->epoch + .*)/if (1)/' back-later
+bug back-at-closing shares.c '/^void rngq_shares_give_back/,/^}/s/draw->epoch + shares->is_closing >=/draw->epoch >=/' faulty
 bug back-unseen shares.c '/^void rngq_shares_give_back/,/^}/s/shares->has_changed = true;//' faulty
 bug back-and-come shares.c '/^void rngq_shares_give_back/,/^}/s/shares->nr_unserved += .*;//' back
 bug back-to-come-twice shares.c '/^void rngq_shares_give_back/,/^}/s/member->is_served = false;//' back
 bug back-not-for-it shares.c '/^void rngq_shares_give_back/,/^}/s/member->extra_bytes += extra;//' back
-bug goes-on-as-the-other shares.c '/^void rngq_shares_go_on/,/^}/s/member->waiter = waiter;//' reopen
+bug goes-on-as-the-other shares.c '/^void rngq_shares_go_on/,/^}/s/member->waiter = waiter;/(void)waiter;/' reopen
 bug goes-on-from-nothing client.c '/^void rngq_client_go_on/,/^}/s/rngq_shares_go_on(.*);//' reopen
-bug called-and-expected shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/set_demand(shares, next, 0);/(void)0;/' turns
+bug called-and-not-expected shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\tnext->is_called = true;/&\n\tset_demand(shares, next, 0);/' turns
 bug call-not-noted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/next->is_called = true;//' turns
 bug called-and-in-line shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\tleave_line(.*);//' turns
-bug last-part-not-dealt shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->last_ns);/RNGQ_NEVER);/' shares
-bug last-part-unseen shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\t\t\tshares->has_changed = true;//' shares
-bug called-and-forgotten shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->has_changed = shares->nr_woken;/shares->has_changed = false;/' left
-bug newcomers-uncounted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->nr_newcomers += .*;//' newcomers
-bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return bytes ?/' newcomers
+bug last-part-not-dealt shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->last_ns);/RNGQ_NEVER);/' due
+bug called-and-forgotten shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->has_changed = shares->nr_woken;/shares->has_changed = false;/' idlers
+bug newcomers-uncounted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->nr_newcomers += .*;//' idlers
+bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return bytes \&\& (most | 1) ?/' newcomers
 bug nothing-and-called shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return most ?/' turns
-bug newcomers-last shares.c '/^static .*next_waiter/,/^}/s/shares->nr_woken % 2/1/' turns
-bug known-last shares.c '/^static .*next_waiter/,/^}/s/shares->nr_woken % 2/0/' turns
+bug newcomers-last shares.c '/^static .*next_waiter/,/^}/s/shares->nr_woken % 2/1/' told
+bug known-last shares.c '/^static .*next_waiter/,/^}/s/shares->nr_woken % 2/0/' newcomers
 bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/if (shares->is_closing)/if (0)/' shares
-bug rest-waits-for-end shares.c '/^u64 rngq_shares_next_ns/,/^}/s/min(shares->next_ns, .*) :/shares->next_ns :/' turns
-bug quota-trusts-none shares.c '/^void rngq_shares_set_quota/,/^}/s/shares->was_used = true;//' root
+bug rest-waits-for-end shares.c '/^u64 rngq_shares_next_ns/,/^}/s/min(shares->next_ns, .*) :/shares->next_ns :/' due
 bug due-for-ever shares.c '/^static void set_come/,/^}/s/shares->nr_due--;//' turns
 bug due-and-withdrawn shares.c '/^void rngq_shares_withdraw/,/^}/s/set_come(.*);//' leave
 bug due-and-gone-unseen shares.c '/^static void set_come/,/^}/s/shares->has_changed = true;//' leave
-bug due-in-last-epoch shares.c '/^static void begin_epoch/,/^}/s/shares->nr_due = 0;//' turns
+bug due-in-last-epoch shares.c '/^static void begin_epoch/,/^}/s/shares->nr_due = 0;//' due
 
 say "searches: what the driver does in every order of events"
 in_parallel run_search "${searches[@]}"

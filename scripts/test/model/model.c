@@ -69,7 +69,6 @@ struct used {
 	u64 own;
 	u64 growth;
 	u64 extra;
-	u64 waiters;		/* of the extra bytes those that are called had */
 	s64 credit;
 };
 
@@ -1276,9 +1275,8 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	current->used.own = min(own, before.aside_bytes[was.is_hungry]);
 	current->used.growth = min(less(bytes, found.own + found.free), found.growth);
 	current->used.extra = less(bytes, found.own + found.free + found.growth);
-	current->used.waiters = account->is_called ?
-		min(current->used.extra, waiters_bytes) : 0;
-	waiters_bytes -= current->used.waiters;
+	if (account->is_called)
+		waiters_bytes = less(waiters_bytes, current->used.extra);
 	credit = vbytes(own + current->used.growth);
 	/* To the hungry all counts, up to what it may owe. */
 	if (was.is_hungry)
@@ -1397,8 +1395,8 @@ void rngq_shares_go_on(struct rngq_member *member,
 	accounts[i].is_handed_on = true;
 }
 
-/* Is there something for the first of a line? Nothing changes. */
-static bool first_finds(const struct rngq_shares *shares, enum rngq_line line)
+/* What is there for the first of a line? Nothing changes. */
+static u64 first_finds(const struct rngq_shares *shares, enum rngq_line line)
 {
 	static struct rngq_shares copy UNTRACKED;
 	const struct list_head *head = &shares->line[line];
@@ -1408,7 +1406,7 @@ static bool first_finds(const struct rngq_shares *shares, enum rngq_line line)
 	struct account account;
 
 	if (!first || !is_limited(shares))
-		return first;
+		return first ? RNGQ_MAX : 0;
 	member = *first;
 	account = accounts[index_of(first)];
 	catch_account_up(&account, shares, &member);
@@ -1485,11 +1483,12 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	int i;
 
 	if (!nr_newcomers)
-		deal_extra_bytes = shares->extra_bytes;
+		deal_extra_bytes = max(shares->extra_bytes,
+				       first_finds(shares, RNGQ_LINE_NEW));
 	turns(shares, order);
 	for (i = 0; i < 5; i++) {
 		firsts[order[i]] = shares->line[order[i]].next;
-		finds[order[i]] = first_finds(shares, order[i]);
+		finds[order[i]] = first_finds(shares, order[i]) > 0;
 		enough[order[i]] = are_enough_called(shares, order[i]);
 	}
 	for (i = 0; i < nr_opened; i++)
@@ -1512,7 +1511,7 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	}
 	if (member && !finds[line])
 		broken("one is called, and there is nothing for it");
-	if (is_one_of_many(line) && enough[line])
+	if (line && enough[line])
 		broken("more are called than find something");
 	nr_woken += !!member;
 	nr_newcomers += line == RNGQ_LINE_NEW || line == RNGQ_LINE_TOLD;
@@ -2164,7 +2163,7 @@ static void check_deal(void)
 	if (bucket->rate_bytes == RNGQ_MAX)
 		broken("somebody is in line, and there is no limit");
 	for (i = RNGQ_LINE_NONE + 1; i < RNGQ_NR_LINES; i++)
-		finds |= first_finds(&total, i) && !are_enough_called(&total, i);
+		finds |= first_finds(&total, i) > 0 && !are_enough_called(&total, i);
 	/* What came free in between may wait, but not for long. */
 	if (finds)
 		deal_ns = min(deal_ns, last_deal_ns + DEAL_DISTANCE_NS);
