@@ -58,6 +58,14 @@ static u64 nr_known_waiters(const struct rngq_shares *shares)
 		shares->nr_in_line[RNGQ_LINE_UNDER];
 }
 
+/* Does it wait since before this round began? */
+static bool is_uncalled_waiter(const struct rngq_shares *shares,
+			       const struct rngq_member *member)
+{
+	return is_known_line(member->line) &&
+		member->line_round != shares->round;
+}
+
 /* Negative: it owes something. Shares before its last round may have overflowed. */
 static s64 credit(const struct rngq_shares *shares,
 		  const struct rngq_member *member)
@@ -138,7 +146,8 @@ static void set_served(struct rngq_shares *shares, struct rngq_member *member)
 	shares->has_changed = true;
 }
 
-static void join_round(struct rngq_shares *shares, struct rngq_member *member)
+static void join_round(const struct rngq_shares *shares,
+		       struct rngq_member *member)
 {
 	bool is_next = member->round + 1 == shares->round;
 	u64 bytes = 0, most;
@@ -150,10 +159,8 @@ static void join_round(struct rngq_shares *shares, struct rngq_member *member)
 	else if (is_known_line(member->line))
 		bytes = shares->last_share_bytes;
 	member->demand_bytes = 0;
-	if (is_known_line(member->line)) {
+	if (is_known_line(member->line))
 		member->demand_bytes = shares->share_bytes;
-		shares->nr_uncalled--;
-	}
 	member->expected_bytes = bytes;
 	member->is_hungry = bytes >= shares->last_share_bytes;
 	member->is_short &= !!bytes;
@@ -200,10 +207,11 @@ static void join_closing(const struct rngq_shares *shares,
 				  shares->least_bytes);
 }
 
-static void join_epoch(struct rngq_shares *shares, struct rngq_member *member)
+static void join_epoch(const struct rngq_shares *shares,
+		       struct rngq_member *member)
 {
 	bool is_behind = member->round != shares->round;
-	bool is_uncalled = is_behind && is_known_line(member->line);
+	bool is_uncalled = is_uncalled_waiter(shares, member);
 	bool is_due = !is_behind && member->is_due && !member->taken_bytes;
 
 	member->epoch = shares->epoch;
@@ -214,7 +222,7 @@ static void join_epoch(struct rngq_shares *shares, struct rngq_member *member)
 		join_closing(shares, member, is_due, is_uncalled);
 }
 
-static __always_inline void catch_up(struct rngq_shares *shares,
+static __always_inline void catch_up(const struct rngq_shares *shares,
 				     struct rngq_member *member)
 {
 	if (member->epoch != shares->epoch)
@@ -316,6 +324,8 @@ static void begin_round(struct rngq_shares *shares)
 	if (idled) {
 		expect_waiters(shares);
 		shares->left_bytes = 0;
+		shares->nr_asked = 0;
+		shares->was_asked = false;
 	}
 	/* A wake-up is worth what comes in a millisecond. */
 	shares->least_bytes = max(bucket->level_bytes /
@@ -551,6 +561,7 @@ static void line_up(struct rngq_shares *shares, struct rngq_member *member)
 	/* There may be something for it if it is called. */
 	shares->has_changed |= available_bytes(shares, member, true) != 0;
 	member->line = line;
+	member->line_round = shares->round;
 	set_asked(shares, member, false);
 }
 
@@ -559,6 +570,7 @@ static void leave_line(struct rngq_shares *shares, struct rngq_member *member)
 	list_del_init(&member->waiter.node);
 	shares->nr_in_line[member->line]--;
 	shares->nr_waiting--;
+	shares->nr_uncalled -= is_uncalled_waiter(shares, member);
 	if (member->line == RNGQ_LINE_NEW)
 		set_asked(shares, member, true);
 	member->line = RNGQ_LINE_NONE;
@@ -735,6 +747,8 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 		shares->growth_bytes += growth;
 		shares->extra_bytes += extra;
 		member->extra_bytes += extra;
+		if (member->is_called && !shares->is_closing)
+			shares->waiters_bytes += extra;
 		member->vtime -= min(bytes * RNGQ_VBYTE, draw->credit);
 		shares->nr_unserved += member->is_hungry && member->is_served;
 		member->is_served = false;
@@ -884,7 +898,7 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	catch_up(shares, next);
 	next->is_due = is_known_line(next->line);
 	shares->nr_due += next->is_due;
-	shares->nr_newcomers += !next->is_due;
+	shares->nr_newcomers += next->line == RNGQ_LINE_NEW;
 	next->is_called = true;
 	leave_line(shares, next);
 	return next;

@@ -89,6 +89,7 @@ enum rngq_line {
 struct rngq_member {
 	struct rngq_waiter waiter;
 	enum rngq_line line;
+	u64 line_round;		/* in which it lined up */
 	bool is_hungry;		/* it was when the round began */
 	bool is_short;		/* it got less than it wanted when it last came */
 	bool is_served;		/* since then: it had all that was its own */
@@ -150,7 +151,7 @@ struct rngq_shares {
 	u64 deal_extra_bytes;	/* what there was before the first newcomer was called */
 	unsigned int nr_called;	/* by all deals, */
 	unsigned int nr_woken;	/* in this deal, ... */
-	unsigned int nr_newcomers;	/* ... of which so many are newcomers */
+	unsigned int nr_newcomers;	/* ... of which so many are of their line */
 };
 
 /* The unit of shares, a power of two: what a client is owed may be less than a byte. */

@@ -61,7 +61,7 @@ static void check_sums(struct kunit *test, struct walk *walk)
 		sums.nr_members += !!demand;
 		sums.nr_hungry += demand >= shares->share_bytes;
 		sums.demand_bytes += min(demand, shares->share_bytes);
-		sums.nr_uncalled += member->round != shares->round && is_known[member->line];
+		sums.nr_uncalled += is_known[member->line] && member->line_round != shares->round;
 		sums.nr_due += member->epoch == shares->epoch && member->is_due;
 		if (member->round != shares->round)
 			continue;
@@ -99,6 +99,7 @@ static void check_sums(struct kunit *test, struct walk *walk)
 	/* No more is set aside than there is. */
 	KUNIT_ASSERT_LE(test, shares->aside_bytes[false] + shares->aside_bytes[true] +
 			shares->extra_bytes, level);
+	KUNIT_ASSERT_LE(test, shares->waiters_bytes, shares->extra_bytes);
 	if (shares->nr_waiting)
 		KUNIT_ASSERT_LE(test, next_ns, walk->s->now_ns + shares->bucket.period_ns);
 	else

@@ -199,7 +199,7 @@ static void closing_is_for_the_short(struct kunit *test)
 	EXPECT_LOOK(2 * SEC, 51, 50, 0);
 	/* Who waited in vain shares the rest with who took. */
 	s = new_line(test, 90, 0, 3, 2);
-	at(s, SEC);
+	EXPECT_LOOK(SEC, 30, 30, 30);
 	EXPECT(take(s, 2, MOST), 30);
 	EXPECT_LOOK(SEC + CLOSING, 20, 20, 20);
 	/* If nobody is short, all is for everybody at once. */
