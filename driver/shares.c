@@ -328,7 +328,7 @@ static void begin_round(struct rngq_shares *shares)
 		shares->was_asked = false;
 	}
 	/* A wake-up is worth what comes in a millisecond. */
-	shares->least_bytes = max(bucket->level_bytes /
+	shares->least_bytes = max(min(bucket->level_bytes, bucket->rate_bytes) /
 				  (bucket->period_ns / NSEC_PER_MSEC), 1ULL);
 	welcome_newcomers(shares);
 	share_out(shares, bucket->level_bytes - shares->extra_bytes);
