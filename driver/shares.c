@@ -119,6 +119,9 @@ static __always_inline void set_taken(struct rngq_shares *shares,
 				     credit(shares, member) > 0))
 			most_bytes = max(most_bytes, member->expected_bytes);
 	}
+	/* Who reads little at a time doesn't tell how much it wants. */
+	if (more_bytes && member->was_short)
+		more_bytes = most_bytes;
 	set_demand(shares, member, taken_bytes +
 		   min(more_bytes, less(most_bytes, taken_bytes)));
 }
@@ -163,6 +166,7 @@ static void join_round(const struct rngq_shares *shares,
 		member->demand_bytes = shares->share_bytes;
 	member->expected_bytes = bytes;
 	member->is_hungry = bytes >= shares->last_share_bytes;
+	member->was_short = member->is_short || !bytes;
 	member->is_short &= !!bytes;
 	if (member->taken_bytes)
 		member->before_bytes = member->taken_bytes;

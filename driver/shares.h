@@ -4,8 +4,9 @@
  *
  * Rounds. Each refill begins a round. Its members are the clients that took a byte
  * in the round before. A member is expected to want the same again: its demand. If it
- * came short, that is what it wanted, but at most eight times what it took. So asking
- * alone earns nothing.
+ * came short, that is what it wanted, but at most eight times what it took. If it came
+ * short in the round before, too, it is these: who reads little at a time does not tell
+ * how much it wants. So asking alone earns nothing.
  *
  * The share is the most that a member has of its own, such that all demands, each cut
  * to the share, fill the bucket. It follows from three sums: the number of members, of
@@ -91,7 +92,8 @@ struct rngq_member {
 	enum rngq_line line;
 	u64 line_round;		/* in which it lined up */
 	bool is_hungry;		/* it was when the round began */
-	bool is_short;		/* it got less than it wanted when it last came */
+	bool is_short;		/* it got less than it wanted when it last came, */
+	bool was_short;		/* so in the round before, or it was no member */
 	bool is_served;		/* since then: it had all that was its own */
 	bool is_called;		/* in this round, after it waited, ... */
 	bool is_due;		/* ... in this epoch, and has not come yet */

@@ -146,19 +146,19 @@ static void demands_are_believed_so_far(struct kunit *test)
 	take(s, 0, 1);
 	EXPECT(try(s, 0), 499);
 	EXPECT_EACH(demand, 1);
-	/* Who came short of a small part of it demands eight times that. */
+	/* Who came short of it demands what it wanted. */
 	take(s, 1, MOST);
 	at(s, 2 * SEC);
 	EXPECT_EACH(look, 1, 999);
 	take(s, 1, MOST);
-	take(s, 0, MOST);
-	EXPECT_EACH(demand, 8, 8 * 999);
-	/* What it wanted, if that is less. */
+	take(s, 0, 3);
+	EXPECT_EACH(demand, 3, 8 * 999);
+	/* Eight times what it took at the most; also if it wants little more again. */
 	at(s, 3 * SEC);
-	EXPECT_EACH(look, 8, 992);
+	EXPECT_EACH(look, 3, 997);
 	take(s, 1, MOST);
-	take(s, 0, 11);
-	EXPECT_EACH(demand, 11, 8 * 992);
+	take(s, 0, 4);
+	EXPECT_EACH(demand, 8 * 3, 8 * 997);
 	/* Who asks at closing and left what was its own, demands nothing. */
 	at(s, 4 * SEC);
 	take(s, 0, 8);
