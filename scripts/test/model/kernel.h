@@ -53,6 +53,7 @@ typedef long long s64;
 #define clamp(x, low, high)	min(max(x, low), high)
 #define clamp_t(type, x, low, high) \
 	clamp((type)(x), (type)(low), (type)(high))
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define DIV_ROUND_UP(a, b)	(((a) + (b) - 1) / (b))
 #define BIT_ULL(nr)		(1ULL << (nr))
 #define container_of(ptr, type, member) \

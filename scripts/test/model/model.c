@@ -56,6 +56,8 @@ void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns);
 #define TOTAL_PERIOD_MS	32
 /* How long before the end of that it is closed. */
 #define CLOSING_NS	(2 * NSEC_PER_MSEC)
+/* How soon there is another deal in the midst of an epoch */
+#define DISTANCE_NS	(TOTAL_PERIOD_MS * NSEC_PER_MSEC / 16)
 /* More than once each, as others take it or give it back meanwhile. */
 #define MOST_WOKEN	(4 * MAX_FILES)
 /* What leave_cpu() has on the stack below its frame's address, and more. */
@@ -112,6 +114,7 @@ struct account {
 	u64 last_bytes;		/* in the one before, */
 	u64 before_bytes;	/* and in the last one in which it took any */
 	u64 demand_bytes;
+	u64 line_round;		/* in which it lined up */
 	u64 part_bytes;		/* of what newcomers find, or what is left at closing */
 	u64 counts_bytes;	/* at closing: as if it took so much */
 	bool has_taken;		/* ever */
@@ -138,11 +141,13 @@ static u64 clock_ns;
 static u64 delivered_ns;
 static u64 delivered_bytes;
 static u64 taken_bytes;
+static u64 left_bytes;		/* of what modest ones demand, as far as that is believed */
 static u64 last_deal_ns;	/* 0: there was none in this epoch */
 static bool was_left;		/* something, when it ended */
 static u64 deal_extra_bytes;	/* what there was for newcomers when it began */
+static unsigned int nr_called;	/* by all deals */
 static unsigned int nr_woken;	/* in this deal, */
-static unsigned int nr_newcomers;	/* of those */
+static unsigned int nr_newcomers;	/* of those, from their line */
 static u64 newcomer_most;	/* what one finds of what is set aside, */
 static u64 waiters_bytes;	/* of which so much is only for who is called, */
 static bool was_used;		/* and half was taken the last time */
@@ -563,8 +568,7 @@ static bool is_one_of_many(enum rngq_line line)
 
 static u64 aside_bytes(const struct rngq_shares *shares)
 {
-	return shares->aside_bytes[false] + shares->aside_bytes[true] +
-		shares->growth_bytes;
+	return shares->aside_bytes[false] + shares->aside_bytes[true];
 }
 
 static u64 nr_lined_up(const struct rngq_shares *shares)
@@ -575,13 +579,6 @@ static u64 nr_lined_up(const struct rngq_shares *shares)
 	for (i = 0; i < RNGQ_NR_LINES; i++)
 		clients += is_one_of_many(i) ? shares->nr_in_line[i] : 0;
 	return clients;
-}
-
-/* What is set aside besides, until the last part of closing. */
-static u64 extra_aside(const struct rngq_shares *shares)
-{
-	return shares->is_closing && shares->now_ns >= shares->last_ns ?
-		0 : shares->extra_bytes;
 }
 
 static s64 vbytes(s64 bytes)
@@ -693,20 +690,21 @@ static void catch_account_up(struct account *account,
 	bool was_behind = account->round != shares->round;
 	bool was_due = account->is_due && !was_behind;
 	bool is_next = account->round + 1 == shares->round;
-	bool was_uncalled = was_behind && is_one_of_many(member->line);
+	bool was_in_line = is_one_of_many(member->line);
+	bool was_uncalled = was_in_line && account->line_round != shares->round;
 	bool is_expected = is_next && account->demand_bytes;
 
 	if (account->epoch == shares->epoch)
 		return;
 	if (was_behind) {
-		is_expected |= was_uncalled;
+		is_expected |= was_in_line;
 		account->part_bytes = 0;
 		/* Newcomers have a part that waited, or asked in the round before. */
 		if (!is_expected && member->line)
 			account->part_bytes = newcomer_most;
 		if (!is_expected && is_next && (account->has_asked || account->is_told))
 			account->part_bytes = newcomer_most;
-		account->was_in_line = was_uncalled;
+		account->was_in_line = was_in_line;
 		account->is_short &= is_expected;
 		account->last_bytes = is_next ? account->taken_bytes : 0;
 		if (account->taken_bytes)
@@ -750,7 +748,7 @@ static u64 nr_asked_in(u64 round)
 	return clients;
 }
 
-/* Who waits since before that round, and nobody has looked at it since. */
+/* Who waits since before that round. */
 static u64 nr_uncalled_in(u64 round)
 {
 	u64 clients = 0;
@@ -758,7 +756,7 @@ static u64 nr_uncalled_in(u64 round)
 
 	for (i = 0; i < nr_opened; i++)
 		clients += is_one_of_many(memory[i].member.line) &&
-			accounts[i].round != round && !accounts[i].has_left;
+			accounts[i].line_round != round && !accounts[i].has_left;
 	return clients;
 }
 
@@ -833,9 +831,8 @@ static void check_member(const struct rngq_shares *shares,
 		broken("one came short and is not known to, or the other way round");
 	if (shares->is_closing)
 		return;
-	/* Who owes less than half of that may be called, and take it once more. */
-	if (owed(shares, member) < -wake_up - wake_up / 2)
-		broken("one owes more than a wake-up is worth");
+	if (owed(shares, member) < -2 * wake_up)
+		broken("one owes more than two wake-ups are worth");
 	if (owed(shares, member) > (s64)shares->share + wake_up)
 		broken("one is owed more than a share, and what a wake-up is worth");
 }
@@ -847,23 +844,6 @@ static bool has_idled(const struct rngq_shares *shares,
 	return before->end_ns + before->bucket.period_ns <= shares->now_ns;
 }
 
-/*
- * Who wants more than before: a quarter of what the modest demand, but the hungry have
- * an equal share of all @bytes each.
- */
-static void check_growth(u64 growth, u64 bytes, u64 for_modest, u64 members, u64 hungry)
-{
-	u64 for_hungry = hungry * ((bytes << 16) / max(members, 1ULL));
-	u64 left = (bytes - for_modest) << 16;
-
-	if (4 * growth >= for_modest + 4)
-		broken("too much is set aside for growth");
-	if (growth && (growth << 16) + for_hungry > left)
-		broken("growth leaves the hungry less than an equal share");
-	if (4 * growth < for_modest && ((growth + 1) << 16) + for_hungry <= left)
-		broken("nothing is set aside for growth, or too little");
-}
-
 /* The share is such that all demands fill the bucket, and what is set aside is that. */
 static void check_share(const struct rngq_shares *shares,
 			const struct rngq_shares *before)
@@ -871,36 +851,36 @@ static void check_share(const struct rngq_shares *shares,
 	u64 bytes = shares->bucket.level_bytes - shares->extra_bytes;
 	u64 hungry = before->nr_hungry, members = before->nr_members;
 	u64 modest_bytes = before->demand_bytes - hungry * before->share_bytes;
-	u64 share = shares->share, growth = shares->growth_bytes;
-	u64 for_modest = min(modest_bytes, bytes);
-	u64 for_hungry;
+	u64 share = shares->share, for_modest, for_hungry;
 
 	/* Then only who waits is expected. */
 	if (has_idled(shares, before)) {
 		modest_bytes = 0;
 		hungry = nr_lined_up(before);
 		members = hungry;
-		for_modest = 0;
+		left_bytes = 0;
 	}
-	check_growth(growth, bytes, for_modest, members, hungry);
+	for_modest = min(bytes, min(bytes, modest_bytes) * 65 / 64);
 	if (shares->vtime - before->vtime != share)
 		broken("a share is not what it is owed");
 	if (shares->share_bytes != max(share >> 16, 1ULL))
 		broken("a share is not so many bytes");
 	if ((share + 1) * max(members, 1ULL) <= bytes << 16 ||
-	    (share + 1) * max(hungry, 1ULL) + ((modest_bytes + growth) << 16) <=
-	    bytes << 16)
+	    (share + 1) * max(hungry, 1ULL) + (for_modest << 16) <= bytes << 16)
 		broken("a share does not fill the bucket");
 	if (share * max(members, 1ULL) > bytes << 16 &&
-	    share * max(hungry, 1ULL) + ((for_modest + growth) << 16) > bytes << 16)
+	    share * max(hungry, 1ULL) + (for_modest << 16) > bytes << 16)
 		broken("a share is more than there is");
 	for_modest = min(for_modest, (members - hungry) * ((share >> 16) + 1));
 	if (shares->aside_bytes[false] != for_modest)
 		broken("what modest ones demand is not set aside");
-	for_hungry = min(round_up(hungry * share, RNGQ_VBYTE),
-			 bytes - for_modest - growth);
+	for_hungry = min(round_up(hungry * share, RNGQ_VBYTE), bytes - for_modest);
 	if (shares->aside_bytes[true] != for_hungry)
 		broken("the share of the hungry is not set aside");
+	/* Who wants more than before may have what others are likely to leave. */
+	left_bytes = min(left_bytes, for_modest);
+	if (shares->growth_bytes != left_bytes)
+		broken("it is not what was left that is there to grow by");
 }
 
 static void check_newcomers(const struct rngq_shares *shares,
@@ -909,14 +889,15 @@ static void check_newcomers(const struct rngq_shares *shares,
 	u64 level = shares->bucket.level_bytes;
 	u64 part = shares->extra_bytes;
 	u64 waiting = before->nr_in_line[RNGQ_LINE_NEW];
-	u64 newcomers = waiting + nr_asked_in(before->round);
-	u64 members = has_idled(shares, before) ? nr_lined_up(before) :
-		before->nr_members;
+	bool idled = has_idled(shares, before);
+	/* Who asked long ago comes again, and asks. */
+	u64 newcomers = waiting + (idled ? 0 : nr_asked_in(before->round));
+	u64 members = idled ? nr_lined_up(before) : before->nr_members;
 	u64 equal = round_up(level * newcomers, max(newcomers + members, 1ULL));
 	/* Of few bytes one in each fourth round. */
 	u64 least = level < 32 && shares->round % 4 == 0 ? min(level, 1ULL) : level / 32;
 	bool is_wanted = newcomers || before->nr_in_line[RNGQ_LINE_TOLD] ||
-		was_asked;
+		(was_asked && !idled);
 
 	equal = min(equal, max(level / 2, 8ULL));
 	if (!is_wanted && part)
@@ -940,8 +921,11 @@ static void check_close(const struct rngq_shares *shares,
 			const struct rngq_shares *before)
 {
 	u64 level = shares->bucket.level_bytes;
-	u64 due = 0;
+	u64 due = 0, believed = left_bytes + left_bytes / 2 + 1;
 
+	/* What others grew by was left by somebody, too. */
+	left_bytes = before->aside_bytes[false] + left_bytes - before->growth_bytes;
+	left_bytes = min(left_bytes, believed);
 	short_bytes = nr_uncalled_in(shares->round) * shares->share_bytes;
 	if (shares->epoch - before->epoch == 1) {
 		short_bytes += before->short_bytes;
@@ -970,7 +954,7 @@ static void check_epoch(const struct rngq_shares *shares,
 	nr_woken = 0;
 	nr_newcomers = 0;
 	/* It is worth what comes in a millisecond; at closing there is no time for many. */
-	least = max(level / TOTAL_PERIOD_MS, 1ULL);
+	least = max(min(level, shares->bucket.rate_bytes) / TOTAL_PERIOD_MS, 1ULL);
 	if (shares->is_closing && shares->round == before->round)
 		least = max(before->least_bytes, level / 64);
 	if (shares->least_bytes != least)
@@ -981,12 +965,15 @@ static void check_epoch(const struct rngq_shares *shares,
 		/* What the round began with can't be seen any more. */
 		was_used = shares->was_used;
 		was_asked = false;
+		left_bytes = shares->growth_bytes;
 	} else if (shares->round != before->round) {
 		check_newcomers(shares, before);
 		check_share(shares, before);
 	}
 	if (shares->is_closing)
 		check_close(shares, before);
+	if (shares->epoch - before->epoch > 1)
+		left_bytes = shares->left_bytes;
 }
 
 /* The refill comes soon: nothing is set aside any more. But not before. */
@@ -998,9 +985,14 @@ static void check_closing(const struct rngq_shares *shares)
 		broken("it is time to close, and is not closed");
 	if (shares->now_ns + CLOSING_NS < shares->end_ns && shares->is_closing)
 		broken("it is closed, and the refill is far away");
-	if (shares->is_closing &&
-	    shares->last_ns != shares->end_ns - CLOSING_NS / 2)
-		broken("the last part of closing is not half of it");
+	if (!shares->is_closing)
+		return;
+	if (shares->now_ns + CLOSING_NS / 2 < shares->end_ns) {
+		if (shares->next_ns != shares->end_ns - CLOSING_NS / 2)
+			broken("the last part of closing is not half of it");
+	} else if (shares->extra_bytes || shares->next_ns != shares->end_ns) {
+		broken("in the last part of closing not all is for everybody");
+	}
 }
 
 void rngq_shares_refresh(struct rngq_shares *shares, u64 now_ns)
@@ -1044,7 +1036,7 @@ static struct found find_for(const struct rngq_shares *shares,
 	u64 level = shares->bucket.level_bytes;
 	s64 credit = owed(shares, member), debt = vbytes(shares->least_bytes);
 	u64 worth = credit > 0 ? credit >> 16 : 0;
-	u64 others = aside_bytes(shares) + extra_aside(shares);
+	u64 others = aside_bytes(shares) + shares->extra_bytes;
 	struct found found = { };
 
 	if (!shares->is_closing) {
@@ -1058,10 +1050,9 @@ static struct found find_for(const struct rngq_shares *shares,
 			found.own = min3(found.own, shares->aside_bytes[false],
 					 less(member->expected_bytes,
 					      member->taken_bytes));
-		/* The hungry leave alone what the modest have, and may grow by. */
+		/* The hungry leave alone what the modest have. */
 		found.own = min(found.own, less(level, shares->extra_bytes +
-				(is_hungry ? aside_bytes(shares) -
-				 shares->aside_bytes[true] : 0)));
+				(is_hungry ? shares->aside_bytes[false] : 0)));
 		others -= min(found.own, shares->aside_bytes[is_hungry]);
 	}
 	found.free = less(level, found.own + others);
@@ -1069,10 +1060,10 @@ static struct found find_for(const struct rngq_shares *shares,
 		found.free = min(found.free,
 				 less(credit + debt > 0 ? (credit + debt) >> 16 : 0,
 				      found.own));
-	else if (!member->is_hungry)
+	else if (!member->is_hungry && !shares->is_closing)
 		found.growth = min3(less(worth, found.own), shares->growth_bytes,
-				    less(level, found.own + shares->extra_bytes));
-	found.part = min3(part_bytes, extra_aside(shares),
+				    shares->aside_bytes[false] - found.own);
+	found.part = min3(part_bytes, shares->extra_bytes,
 			  less(shares->extra_bytes, is_called ? 0 : waiters_bytes));
 	/* With all else that counts for it, a newcomer has no more than a share. */
 	if (!shares->is_closing)
@@ -1096,7 +1087,7 @@ static s64 credit_to_begin_with(const struct rngq_shares *shares,
 	if (member->is_hungry && account->is_short)
 		most += debt;
 	/* What it was owed before goes on, and what it owes, as far as that. */
-	return member->expected_bytes ? min(max(owed(shares, was), -debt), most) : most;
+	return member->expected_bytes ? min(max(owed(shares, was), -2 * debt), most) : most;
 }
 
 /* Was it @was, and has noted that there is a new epoch? Then so much is it owed. */
@@ -1197,6 +1188,8 @@ u64 rngq_shares_ask(struct rngq_shares *shares, struct rngq_member *member,
 	if (way == RNGQ_WAIT && !bytes && !member->line)
 		broken("somebody waits, and is not in line");
 	if (!was.line && member->line)
+		account->line_round = shares->round;
+	if (!was.line && member->line)
 		check_newly_waiting(shares, member, account);
 	if (shares->aside_bytes[true] != before.aside_bytes[true] &&
 	    (shares->aside_bytes[true] || nr_unserved_now()))
@@ -1214,25 +1207,26 @@ static void check_taken(const struct rngq_shares *shares,
 	u64 level = shares->bucket.level_bytes;
 	bool is_hungry = was->is_hungry;
 	s64 credit_used = current->used.credit;
+	/* Who grows has that of what those like it leave. */
+	u64 own = current->used.own + current->used.growth;
 
 	if (owed(before, was) - owed(shares, member) != credit_used)
 		broken("what was taken is not what it counts for");
 	if (shares->aside_bytes[!is_hungry] != before->aside_bytes[!is_hungry])
 		broken("what is set aside for those unlike it has changed");
 	if (shares->aside_bytes[is_hungry] !=
-	    before->aside_bytes[is_hungry] - current->used.own &&
+	    before->aside_bytes[is_hungry] - own &&
 	    !(is_hungry && !nr_unserved_now() && !shares->aside_bytes[true]))
 		broken("what it had of its own is still set aside");
-	if (shares->extra_bytes != min(before->extra_bytes - current->used.extra,
-				       before->is_closing ? level : RNGQ_MAX))
+	if (shares->extra_bytes != before->extra_bytes - current->used.extra)
 		broken("what it had of the extra bytes is still set aside");
 	if (shares->growth_bytes != before->growth_bytes - current->used.growth)
 		broken("what it had more than before is still set aside");
 	if (shares->waiters_bytes != waiters_bytes)
 		broken("what is for those that are called is not what they left");
 	if (is_hungry && !shares->is_closing &&
-	    level < min(before->bucket.level_bytes, before->aside_bytes[false] +
-			before->growth_bytes + before->extra_bytes))
+	    level < min(before->bucket.level_bytes,
+			before->aside_bytes[false] + before->extra_bytes))
 		broken("one who is hungry took what modest ones demand");
 }
 
@@ -1251,7 +1245,7 @@ u64 rngq_shares_take(struct rngq_shares *shares, struct rngq_member *member,
 	if (!is_limited(shares))
 		return bytes;
 	check_level(shares, before.bucket.level_bytes - bytes);
-	if (bytes != draw->bucket.level_bytes)
+	if (bytes && bytes != draw->bucket.level_bytes)
 		broken("what was taken is not what is noted");
 	if (bytes && (member->line || !list_empty(&member->waiter.node)))
 		broken("somebody waits who took something");
@@ -1336,11 +1330,12 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 		account->taken_bytes -= min(account->taken_bytes, bytes);
 		account->is_short = false;
 	}
-	own = shares->aside_bytes[was.is_hungry] - before.aside_bytes[was.is_hungry];
 	growth = shares->growth_bytes - before.growth_bytes;
+	own = shares->aside_bytes[was.is_hungry] -
+		before.aside_bytes[was.is_hungry] - growth;
 	extra = shares->extra_bytes - before.extra_bytes;
 	free = less(shares->bucket.level_bytes,
-		    aside_bytes(&before) + extra_aside(&before));
+		    aside_bytes(&before) + before.extra_bytes);
 	if (!is_same) {
 		if (own || growth || extra ||
 		    owed(shares, member) != owed(&before, &was))
@@ -1353,10 +1348,16 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 			broken("what was set aside is so no more");
 		if (growth != min3(bytes - own, current->used.growth, free - own))
 			broken("what was for growth is so no more");
-		if (extra != min3(bytes - own - growth, current->used.extra,
-				  free - own - growth))
+		/* In the last part of closing all is for everybody. */
+		if (extra != (before.next_ns == before.end_ns ? 0 :
+			      min3(bytes - own - growth, current->used.extra,
+				   free - own - growth)))
 			broken("what was for newcomers, or who came short, is so no more");
 		account->part_bytes += extra;
+		if (account->is_called && !shares->is_closing)
+			waiters_bytes += extra;
+		if (shares->waiters_bytes != waiters_bytes)
+			broken("what was for those that are called is so no more");
 	}
 	if (shares->aside_bytes[!was.is_hungry] != before.aside_bytes[!was.is_hungry])
 		broken("what was given back is for those unlike who took it");
@@ -1395,54 +1396,86 @@ void rngq_shares_go_on(struct rngq_member *member,
 	accounts[i].is_handed_on = true;
 }
 
-/* What is there for the first of a line? Nothing changes. */
+/* The first of a line as it would be if it were looked at. Nothing changes. */
+static bool look_at_first(const struct rngq_shares *shares, enum rngq_line line,
+			  struct rngq_member *member, struct account *account)
+{
+	struct rngq_member *first =
+		list_first_entry_or_null(&shares->line[line], struct rngq_member,
+					 waiter.node);
+
+	if (!first)
+		return false;
+	*member = *first;
+	*account = accounts[index_of(first)];
+	if (!is_limited(shares))
+		return true;
+	catch_account_up(account, shares, member);
+	catch_up(shares, member);
+	return true;
+}
+
+/* What is there for it? */
 static u64 first_finds(const struct rngq_shares *shares, enum rngq_line line)
 {
-	static struct rngq_shares copy UNTRACKED;
-	const struct list_head *head = &shares->line[line];
-	struct rngq_member *first =
-		list_first_entry_or_null(head, struct rngq_member, waiter.node);
 	struct rngq_member member;
 	struct account account;
 
-	if (!first || !is_limited(shares))
-		return first ? RNGQ_MAX : 0;
-	member = *first;
-	account = accounts[index_of(first)];
-	catch_account_up(&account, shares, &member);
-	copy = *shares;
-	catch_up(&copy, &member);
-	return find_for(shares, &member, account.part_bytes, true).all;
+	if (!look_at_first(shares, line, &member, &account))
+		return 0;
+	return is_limited(shares) ?
+		find_for(shares, &member, account.part_bytes, true).all : RNGQ_MAX;
 }
 
 /* No more are called than find something. */
 static bool are_enough_called(const struct rngq_shares *shares,
 			      enum rngq_line line)
 {
+	u64 level = shares->bucket.level_bytes;
+	struct rngq_member member;
+	struct account account;
+
 	if (!is_limited(shares))
 		return false;
 	if (line == RNGQ_LINE_NEW)
 		return nr_newcomers && nr_newcomers * newcomer_most >= deal_extra_bytes;
-	return is_one_of_many(line) && nr_due_now(shares) *
-		shares->least_bytes >= shares->bucket.level_bytes;
+	if (!is_one_of_many(line) || !look_at_first(shares, line, &member, &account))
+		return false;
+	/* The hungry don't find what is set aside for others. */
+	if (member.is_hungry && !shares->is_closing)
+		level = less(level, shares->aside_bytes[false] + shares->extra_bytes);
+	/* What is for everybody waits for nobody. */
+	if (shares->next_ns != shares->end_ns)
+		level = less(level, nr_due_now(shares) * shares->least_bytes);
+	return !level;
 }
 
 /* When it is whose turn, and who of them could be called. */
 static void turns(const struct rngq_shares *shares, enum rngq_line order[5])
 {
-	static const enum rngq_line all[3][5] = {
-		/* Every other one is a newcomer. */
-		{ RNGQ_LINE_NEW, RNGQ_LINE_TOLD,
-		  RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER },
+	static const enum rngq_line all[5][5] = {
+		/* Each is the first in its turn, but who was told comes last. */
+		{ RNGQ_LINE_NEW, RNGQ_LINE_UNDER, RNGQ_LINE_FULL,
+		  RNGQ_LINE_OVER, RNGQ_LINE_TOLD },
 		{ RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER,
 		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
-		/* At closing, who left its share comes last. */
-		{ RNGQ_LINE_FULL, RNGQ_LINE_OVER,
-		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD, RNGQ_LINE_UNDER },
+		{ RNGQ_LINE_FULL, RNGQ_LINE_UNDER, RNGQ_LINE_OVER,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+		{ RNGQ_LINE_OVER, RNGQ_LINE_UNDER, RNGQ_LINE_FULL,
+		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+		/* At closing, who left its share comes late. */
+		{ RNGQ_LINE_FULL, RNGQ_LINE_OVER, RNGQ_LINE_NEW,
+		  RNGQ_LINE_UNDER, RNGQ_LINE_TOLD },
 	};
+	int turn = shares->is_closing ? 4 : nr_called % 4;
+	struct rngq_member member;
+	struct account account;
 
-	memcpy(order, all[shares->is_closing ? 2 : nr_woken % 2],
-	       sizeof(all[0]));
+	/* Not who still owes something. */
+	if (turn == 3 && (!look_at_first(shares, RNGQ_LINE_OVER, &member, &account) ||
+			  owed(shares, &member) <= 0))
+		turn = 0;
+	memcpy(order, all[turn], sizeof(all[0]));
 }
 
 /* All clients as they were before a call. */
@@ -1514,7 +1547,8 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	if (line && enough[line])
 		broken("more are called than find something");
 	nr_woken += !!member;
-	nr_newcomers += line == RNGQ_LINE_NEW || line == RNGQ_LINE_TOLD;
+	nr_called += !!member;
+	nr_newcomers += line == RNGQ_LINE_NEW;
 	/* Of so few files. */
 	if (nr_woken > MOST_WOKEN)
 		broken("a deal wakes the same ones again and again");
@@ -1820,10 +1854,19 @@ static void forget(void)
 		if (client->throttled_since_ns != RNGQ_NEVER)
 			client->throttled_since_ns = 0;
 	}
+	/* Whose turn it is is what counts. */
+	total.nr_called %= 4;
+	nr_called %= 4;
+	for (i = 0; i < nr_opened; i++) {
+		if (!is_free(&memory[i]) && memory[i].member.line)
+			continue;
+		memory[i].member.line_round = 0;
+		accounts[i].line_round = 0;
+	}
 	/* But 0 tells that there was none. */
 	if (total.next_deal_ns && total.next_deal_ns <= total.now_ns)
 		total.next_deal_ns = 1;
-	if (last_deal_ns + DEAL_DISTANCE_NS <= clock_ns)
+	if (last_deal_ns + DISTANCE_NS <= clock_ns)
 		last_deal_ns = 0;
 	if (!total.nr_newcomers)
 		total.deal_extra_bytes = 0;
@@ -2166,7 +2209,7 @@ static void check_deal(void)
 		finds |= first_finds(&total, i) > 0 && !are_enough_called(&total, i);
 	/* What came free in between may wait, but not for long. */
 	if (finds)
-		deal_ns = min(deal_ns, last_deal_ns + DEAL_DISTANCE_NS);
+		deal_ns = min(deal_ns, last_deal_ns + DISTANCE_NS);
 	/* At closing there is more for everybody later; but of what came back since. */
 	if (bucket->level_bytes && was_left)
 		deal_ns = min_after(deal_ns, end_ns - CLOSING_NS / 2);
