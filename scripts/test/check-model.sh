@@ -346,17 +346,17 @@ bug left-line-untold shares.c 's/draw->left_line = member->line;/draw->left_line
 bug left-in-line shares.c '/^u64 rngq_shares_take/,/^}/s/^\t\tleave_line(.*);/\t\t(void)0;/' shared-faulty
 bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
 bug closing-not-timed shares.c '/^static void set_times/,/^}/s/- min(margin_ns, /- 0 * min(margin_ns, /' turns
-bug end-not-timed shares.c '/^static void close_round/,/^}/s/shares->next_ns = .*;/shares->next_ns = RNGQ_NEVER;/' turns
-bug clock-begins-unseen shares.c '/^u64 rngq_shares_take/,/^}/s/set_times(shares);/(void)0;/' begin
-bug closed-although-far shares.c '/^u64 rngq_shares_take/,/^}/s/^\t\tif (shares->is_closing)/\t\tif (0)/' lapse
+bug end-not-timed shares.c '/^static void close_round/,/^}/s/shares->next_ns += .*;/shares->next_ns = RNGQ_NEVER;/' turns
+bug clock-begins-unseen shares.c '/^static void start_clock/,/^}/s/set_times(shares);/(void)0;/' begin
+bug closed-although-far shares.c '/^static void start_clock/,/^}/s/^\tif (shares->is_closing)/\tif (0)/' lapse
 bug closed-for-ever shares.c '/^static void begin_round/,/^}/s/shares->is_closing = false;//' turns
-bug last-part-for-ever shares.c '/^static void begin_round/,/^}/s/shares->last_ns = .*;//' turns
+bug last-part-for-ever shares.c '/^static void end_closing/,/^}/s/shares->next_ns = .*;//' turns
 bug epoch-not-dealt shares.c '/^static void begin_epoch/,/^}/s/shares->next_deal_ns = 0;//' left
 bug epoch-unseen shares.c '/^static void begin_epoch/,/^}/s/shares->has_changed = true;//' left
 bug members-not-counted shares.c '/^static .*void set_demand/,/^}/s/shares->nr_members += .*;//' turns
 bug hungry-stay-hungry shares.c '/^static .*void set_demand/,/^}/s/(old_bytes >= share_bytes);/0;/' turns
 bug demand-not-cut shares.c '/^static .*void set_demand/,/^}/s/+= min(demand_bytes, share_bytes)/+= demand_bytes/' turns
-bug short-way-for-hungry shares.c '/^static .*void set_demand/,/^}/s/ && old_bytes < share_bytes &&/ \&\&/' hungry
+bug short-way-for-hungry shares.c '/^static .*void set_demand/,/^}/s/max(old_bytes, demand_bytes) </demand_bytes </' hungry
 bug short-counted-twice shares.c '/^static .*void set_taken/,/^}/s/^\t\tshares->short_bytes -= .*;/\t\t(void)0;/' turns
 bug asking-earns shares.c '/^static .*void set_taken/,/^}/s/most_bytes \*= GROWTH;/most_bytes += more_bytes;/' turns
 bug no-growth shares.c '/^static .*void set_taken/,/^}/s/most_bytes \*= GROWTH;//' turns
@@ -365,13 +365,13 @@ bug come-again shares.c '/^static void set_served/,/^}/s/member->is_served = tru
 bug set-aside-for-nobody shares.c '/^static void set_served/,/^}/s/shares->aside_bytes\[true\] = 0;//' modest
 bug waiter-forgotten shares.c '/^static void join_round/,/^}/s/bytes = shares->last_share_bytes;/bytes = 0;/' turns
 bug waiter-not-counted shares.c '/^static void join_round/,/^}/s/member->demand_bytes = shares->share_bytes;/(void)0;/' turns
-bug waiter-called-for-ever shares.c '/^static void join_round/,/^}/s/shares->nr_uncalled--;//' turns
+bug waiter-called-for-ever shares.c '/^static void leave_line/,/^}/s/shares->nr_uncalled -= .*;//' turns
 bug taken-in-last-round shares.c '/^static void join_round/,/^}/s/member->taken_bytes = 0;//' turns
 bug called-for-ever shares.c '/^static void join_round/,/^}/s/member->is_called = false;//' asker
 bug came-for-ever shares.c '/^static void join_round/,/^}/s/member->is_served = false;//' turns
 bug short-for-ever shares.c '/^static void join_round/,/^}/s/member->is_short &= .*;//' turns
 bug before-forgotten shares.c '/^static void join_round/,/^}/s/^\t\tmember->before_bytes = .*;/\t\t(void)0;/' modest
-bug credit-hoarded shares.c '/^static void join_round/,/^}/s/clamp(credit(shares, member), -max_debt(shares),/max(credit(shares, member),/' turns
+bug credit-hoarded shares.c '/^static void join_round/,/^}/s/-2 \* max_debt(shares), most_credit/-2 * max_debt(shares), 1LL << 60/' turns
 bug members-have-two-parts shares.c '/^static void join_round/,/^}/s/if (!bytes && (member/if ((member/' turns
 bug asked-for-ever shares.c '/^static void join_round/,/^}/s/member->has_asked = false;//' asker
 bug asked-for-no-part shares.c '/^static void join_round/,/^}/s/(is_next && (member->has_asked ||/(is_next \&\& (0 ||/' asker
@@ -390,12 +390,12 @@ bug members-as-newcomers shares.c '/^static void welcome_newcomers/,/^}/s/max(ne
 bug asked-and-not-welcome shares.c '/^static void welcome_newcomers/,/^}/s/waiting + shares->nr_asked;/waiting;/' asker
 bug asked-in-last-round shares.c '/^static void welcome_newcomers/,/^}/s/shares->nr_asked = 0;//' asker
 bug part-for-no-waiter shares.c '/^static void welcome_newcomers/,/^}/s/shares->waiters_bytes = .*;/shares->waiters_bytes = 0;/' told
-bug modest-not-minded shares.c '/^static void share_out/,/^}/s/left_bytes = bytes - modest_bytes -/left_bytes = bytes -/' modest
+bug modest-not-minded shares.c '/^static void share_out/,/^}/s/share = max((bytes - modest_bytes) \*/share = max(bytes */' modest
 bug growth-not-minded shares.c '/^static void share_out/,/^}/s/left_bytes = .*/left_bytes = bytes - modest_bytes;/' modest
-bug growth-not-set-aside shares.c '/^static void share_out/,/^}/s/shares->growth_bytes = growth_bytes;/shares->growth_bytes = 0;/' modest
-bug growth-of-the-hungry shares.c '/^static void share_out/,/^}/s/DIV_ROUND_UP(hungry \* equal, RNGQ_VBYTE)));/0ULL));/' modest
+bug growth-by-all-of-it shares.c '/^static void share_out/,/^}/s/shares->growth_bytes = shares->left_bytes;/shares->growth_bytes = modest_bytes;/' modest
+bug left-long-ago shares.c '/^static void begin_round/,/^}/s/shares->left_bytes = 0;//' patient
 bug less-than-equal shares.c '/^static void share_out/,/^}/s/bytes \* RNGQ_VBYTE \/ max(members, 1ULL)/0ULL/' modest
-bug aside-twice shares.c '/^static void share_out/,/^}/s/min(bytes - modest_bytes - growth_bytes,/min(bytes,/' modest
+bug aside-twice shares.c '/^static void share_out/,/^}/s/min(bytes - modest_bytes, DIV/min(bytes, DIV/' modest
 bug idle-are-expected shares.c '/^static void begin_round/,/^}/s/^\tif (idled)/\tif (0)/' patient
 bug uncalled-in-last-round shares.c '/^static void begin_round/,/^}/s/shares->nr_uncalled = .*;//' turns
 bug to-come-not-counted shares.c '/^static void share_out/,/^}/s/shares->nr_unserved = hungry;/shares->nr_unserved = members;/' modest
@@ -406,28 +406,28 @@ bug waiters-not-short shares.c '/^static void close_round/,/^}/s/nr_known_waiter
 bug due-not-short shares.c '/^static void close_round/,/^}/s/short_bytes || due_bytes ||/short_bytes ||/' due-alone
 bug due-not-kept shares.c '/^static void close_round/,/^}/s/due_bytes = min(.*/due_bytes = 0;/' left
 bug due-for-who-is-short shares.c '/^static void close_round/,/^}/s/(bytes - due_bytes) \*/bytes */' left
-bug closing-keeps-growth shares.c '/^static void close_round/,/^}/s/shares->growth_bytes = 0;//' modest
+bug left-at-once shares.c '/^static void close_round/,/^}/s/shares->left_bytes = min(left_bytes, .*;/shares->left_bytes = left_bytes;/' modest
 bug closing-keeps-part shares.c '/^static void close_round/,/^}/s/shares->waiters_bytes = 0;//' part
-bug hungry-take-modest shares.c '/^static .*own_bytes/,/^}/s/not_for_it += .*;/(void)0;/' modest
+bug hungry-take-modest shares.c '/^static .*own_bytes/,/^}/s/shares->aside_bytes\[false\] + shares->extra_bytes));/shares->extra_bytes));/' modest
 bug own-without-end shares.c '/^static .*own_bytes/,/^}/s/less(member->expected_bytes, member->taken_bytes))/RNGQ_MAX)/' both-modest
-bug hungry-take-growth shares.c '/^static .*own_bytes/,/^}/s/ + shares->growth_bytes;/;/' modest
+bug waiters-part-not-back shares.c '/^void rngq_shares_give_back/,/^}/s/shares->waiters_bytes += extra;/(void)0;/' faulty-again
 bug growth-without-end shares.c '/^static u64 growth_bytes/,/^}/s/RNGQ_VBYTE, shares->growth_bytes,/RNGQ_VBYTE, RNGQ_MAX,/' away
 bug growth-for-all shares.c '/^static u64 growth_bytes/,/^}/s/member->is_hungry ||//' modest
 bug fraction-in-vain shares.c '/^static .*own_bytes/,/^}/s/bytes = max(bytes, shares->least_bytes);/(void)0;/' turns
 bug waiters-part-for-all shares.c '/^static u64 extra_bytes(/,/^}/s/is_called ? 0 : shares->waiters_bytes/0/' told
-bug last-part-not-for-all shares.c '/^static .*all_aside_bytes/,/^}/s/shares->now_ns < shares->last_ns ?/1 ?/' due
-bug last-part-for-each shares.c '/^static u64 extra_bytes(/,/^}/s/if (shares->now_ns >= shares->last_ns)/if (0)/' due-alone
-bug growth-for-everybody shares.c '/^static .*all_aside_bytes/,/^}/s/^\t\tshares->growth_bytes;/\t\t0;/' modest
+bug last-part-not-for-all shares.c '/^static void end_closing/,/^}/s/shares->extra_bytes = 0;//' due
+bug last-part-set-aside shares.c '/^void rngq_shares_give_back/,/^}/s/shares->next_ns == shares->end_ns ? 0 :/0 ? 0 :/' closing
+bug growth-set-aside-still shares.c '/^static .*void take_found/,/^}/s/shares->aside_bytes\[false\] -= draw->growth_bytes;//' modest
 bug own-taken-twice shares.c '/^static .*free_bytes/,/^}/s/shares->bucket.level_bytes - own, aside/shares->bucket.level_bytes, aside/' hungry
 bug extra-again-and-again shares.c '/^static .*void take_found/,/^}/s/member->extra_bytes -= draw->extra_bytes;//' newcomers
 bug extra-of-all-kept shares.c '/^static .*void take_found/,/^}/s/shares->extra_bytes -= draw->extra_bytes;//' turns
-bug aside-kept shares.c '/^static .*void take_found/,/^}/s/\*aside -= draw->own_bytes;//' turns
+bug aside-kept shares.c '/^static .*void take_found/,/^}/s/shares->aside_bytes\[member->is_hungry\] -= draw->own_bytes;//' turns
 bug taken-for-nothing shares.c '/^static .*void take_found/,/^}/s/member->vtime += draw->credit;//' turns
 bug grown-for-nothing shares.c '/^static .*void take_found/,/^}/s/(draw->own_bytes + draw->growth_bytes) \*/draw->own_bytes */' away
 bug closing-for-nothing shares.c '/^static .*void take_found/,/^}/s/if (member->is_hungry)/if (member->is_hungry \&\& !shares->is_closing)/' shares
 bug growth-kept shares.c '/^static .*void take_found/,/^}/s/shares->growth_bytes -= draw->growth_bytes;//' away
-bug waiters-part-kept shares.c '/^static .*void take_found/,/^}/s/^\tif (member->is_called)/\tif (0)/' turns
-bug asked-and-took shares.c '/^u64 rngq_shares_take/,/^}/s/^\tset_asked(.*);//' turns
+bug waiters-part-kept shares.c '/^static .*void take_found/,/^}/s/^\t\tif (member->is_called)/\t\tif (0)/' turns
+bug asked-and-took shares.c '/^u64 rngq_shares_take/,/^}/s/^\t\tset_asked(.*);//' turns
 bug told-for-ever shares.c '/^u64 rngq_shares_take/,/^}/s/member->is_told = false;//' told
 bug told-is-first shares.c '/^static void line_up/,/^}/s/member->is_told ? RNGQ_LINE_TOLD : RNGQ_LINE_NEW/RNGQ_LINE_NEW/' lapse
 bug debtor-is-first shares.c '/^static void line_up/,/^}/s/line = RNGQ_LINE_OVER;/(void)0;/' shares
@@ -443,7 +443,7 @@ bug told-unnoted shares.c '/^static void set_told/,/^}/s/member->is_told = bytes
 bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);//' turns
 bug back-and-still-counts shares.c '/^void rngq_shares_give_back/,/^}/s/set_taken(.*);//' faulty-again
 bug back-and-still-owed shares.c '/^void rngq_shares_give_back/,/^}/s/member->vtime -= min(.*);/(void)0;/' faulty-again
-bug back-for-all shares.c '/^void rngq_shares_give_back/,/^}/s/shares->aside_bytes\[member->is_hungry\] += own;//' faulty-again
+bug back-for-all shares.c '/^void rngq_shares_give_back/,/^}/s/shares->aside_bytes\[member->is_hungry\] += .*;//' faulty-again
 bug back-and-no-growth shares.c '/^void rngq_shares_give_back/,/^}/s/shares->growth_bytes += growth;//' back
 bug back-from-last-round shares.c '/^void rngq_shares_give_back/,/^}/s/if (draw->epoch + .*)/if (1)/' back-later
 bug back-at-closing shares.c '/^void rngq_shares_give_back/,/^}/s/draw->epoch + shares->is_closing >=/draw->epoch >=/' faulty
@@ -456,14 +456,14 @@ bug goes-on-from-nothing client.c '/^void rngq_client_go_on/,/^}/s/rngq_shares_g
 bug called-and-not-expected shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\tnext->is_called = true;/&\n\tset_demand(shares, next, 0);/' turns
 bug call-not-noted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/next->is_called = true;//' turns
 bug called-and-in-line shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\tleave_line(.*);//' turns
-bug last-part-not-dealt shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->last_ns);/RNGQ_NEVER);/' due
+bug last-part-not-dealt shares.c '/^static void end_closing/,/^}/s/shares->has_changed = true;//' due
 bug called-and-forgotten shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->has_changed = shares->nr_woken;/shares->has_changed = false;/' idlers
 bug newcomers-uncounted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->nr_newcomers += .*;//' idlers
 bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return bytes \&\& (most | 1) ?/' newcomers
 bug nothing-and-called shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return most ?/' turns
-bug newcomers-last shares.c '/^static .*next_waiter/,/^}/s/shares->nr_woken % 2/1/' told
-bug known-last shares.c '/^static .*next_waiter/,/^}/s/shares->nr_woken % 2/0/' newcomers
-bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/if (shares->is_closing)/if (0)/' shares
+bug newcomers-last shares.c '/^static .*next_waiter/,/^}/s/turn = shares->nr_called %/turn = 1 %/' told
+bug known-last shares.c '/^static .*next_waiter/,/^}/s/turn = shares->nr_called %/turn = 0 %/' newcomers
+bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/if (!shares->is_closing)/if (1)/' shares
 bug rest-waits-for-end shares.c '/^u64 rngq_shares_next_ns/,/^}/s/min(shares->next_ns, .*) :/shares->next_ns :/' due
 bug due-for-ever shares.c '/^static void set_come/,/^}/s/shares->nr_due--;//' turns
 bug due-and-withdrawn shares.c '/^void rngq_shares_withdraw/,/^}/s/set_come(.*);//' leave
