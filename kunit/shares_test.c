@@ -435,6 +435,20 @@ static void what_comes_back_is_its_own(struct kunit *test)
 	at(s, SEC + CLOSING);
 	give_back(s, 1, 4);
 	EXPECT_EACH(look, 9, 5, 4);
+	/* In the second half of closing it is for everybody, and dealt out at once. */
+	s = new_line(test, 100, 0, 2, 2);
+	EXPECT_DEAL(SEC, true, true);
+	take(s, 1, 10);
+	take_turns(s, 0, 1);
+	EXPECT_DEAL(SEC + CLOSING, true, true);
+	EXPECT(take(s, 0, MOST), 40);
+	line_up(s, 1);
+	s->client[1].is_woken = false;
+	at(s, SEC + LAST);
+	EXPECT(rngq_shares_next_ns(&s->shares) <= s->now_ns, true);
+	give_back(s, 0, 30);
+	EXPECT_EACH(look, 30, 30, 30);
+	EXPECT_DEAL(SEC + LAST, true, true);
 }
 
 static void reopening_gains_nothing(struct kunit *test)

@@ -348,7 +348,7 @@ bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
 bug closing-not-timed shares.c '/^static void set_times/,/^}/s/- min(margin_ns, /- 0 * min(margin_ns, /' turns
 bug end-not-timed shares.c '/^static void close_round/,/^}/s/shares->next_ns += .*;/shares->next_ns = RNGQ_NEVER;/' turns
 bug clock-begins-unseen shares.c '/^static void start_clock/,/^}/s/set_times(shares);/(void)0;/' begin
-bug closed-although-far shares.c '/^static void start_clock/,/^}/s/^\tif (shares->is_closing)/\tif (0)/' lapse
+bug closed-although-far shares.c '/^static void start_clock/,/^}/s/^\tif (shares->is_closing)/\tif (0)/' patient
 bug closed-for-ever shares.c '/^static void begin_round/,/^}/s/shares->is_closing = false;//' turns
 bug last-part-for-ever shares.c '/^static void end_closing/,/^}/s/shares->next_ns = .*;//' turns
 bug epoch-not-dealt shares.c '/^static void begin_epoch/,/^}/s/shares->next_deal_ns = 0;//' left
@@ -371,7 +371,7 @@ bug called-for-ever shares.c '/^static void join_round/,/^}/s/member->is_called 
 bug came-for-ever shares.c '/^static void join_round/,/^}/s/member->is_served = false;//' turns
 bug short-for-ever shares.c '/^static void join_round/,/^}/s/member->is_short &= .*;//' turns
 bug before-forgotten shares.c '/^static void join_round/,/^}/s/^\t\tmember->before_bytes = .*;/\t\t(void)0;/' modest
-bug credit-hoarded shares.c '/^static void join_round/,/^}/s/-2 \* max_debt(shares), most_credit/-2 * max_debt(shares), 1LL << 60/' turns
+bug credit-anew shares.c '/^static void join_round/,/^}/s/clamp(credit(shares, member),/clamp_t(s64, most_credit,/' turns
 bug members-have-two-parts shares.c '/^static void join_round/,/^}/s/if (!bytes && (member/if ((member/' turns
 bug asked-for-ever shares.c '/^static void join_round/,/^}/s/member->has_asked = false;//' asker
 bug asked-for-no-part shares.c '/^static void join_round/,/^}/s/(is_next && (member->has_asked ||/(is_next \&\& (0 ||/' asker
@@ -393,7 +393,6 @@ bug part-for-no-waiter shares.c '/^static void welcome_newcomers/,/^}/s/shares->
 bug modest-not-minded shares.c '/^static void share_out/,/^}/s/share = max((bytes - modest_bytes) \*/share = max(bytes */' modest
 bug growth-not-minded shares.c '/^static void share_out/,/^}/s/left_bytes = .*/left_bytes = bytes - modest_bytes;/' modest
 bug growth-by-all-of-it shares.c '/^static void share_out/,/^}/s/shares->growth_bytes = shares->left_bytes;/shares->growth_bytes = modest_bytes;/' modest
-bug left-long-ago shares.c '/^static void begin_round/,/^}/s/shares->left_bytes = 0;//' patient
 bug less-than-equal shares.c '/^static void share_out/,/^}/s/bytes \* RNGQ_VBYTE \/ max(members, 1ULL)/0ULL/' modest
 bug aside-twice shares.c '/^static void share_out/,/^}/s/min(bytes - modest_bytes, DIV/min(bytes, DIV/' modest
 bug idle-are-expected shares.c '/^static void begin_round/,/^}/s/^\tif (idled)/\tif (0)/' patient
@@ -406,7 +405,7 @@ bug waiters-not-short shares.c '/^static void close_round/,/^}/s/nr_known_waiter
 bug due-not-short shares.c '/^static void close_round/,/^}/s/short_bytes || due_bytes ||/short_bytes ||/' due-alone
 bug due-not-kept shares.c '/^static void close_round/,/^}/s/due_bytes = min(.*/due_bytes = 0;/' left
 bug due-for-who-is-short shares.c '/^static void close_round/,/^}/s/(bytes - due_bytes) \*/bytes */' left
-bug left-at-once shares.c '/^static void close_round/,/^}/s/shares->left_bytes = min(left_bytes, .*;/shares->left_bytes = left_bytes;/' modest
+bug left-at-once shares.c '/^static void close_round/,/^}/s/shares->left_bytes = min(left_bytes, .*;/shares->left_bytes = left_bytes;/' away
 bug closing-keeps-part shares.c '/^static void close_round/,/^}/s/shares->waiters_bytes = 0;//' part
 bug hungry-take-modest shares.c '/^static .*own_bytes/,/^}/s/shares->aside_bytes\[false\] + shares->extra_bytes));/shares->extra_bytes));/' modest
 bug own-without-end shares.c '/^static .*own_bytes/,/^}/s/less(member->expected_bytes, member->taken_bytes))/RNGQ_MAX)/' both-modest
@@ -416,8 +415,7 @@ bug growth-for-all shares.c '/^static u64 growth_bytes/,/^}/s/member->is_hungry 
 bug fraction-in-vain shares.c '/^static .*own_bytes/,/^}/s/bytes = max(bytes, shares->least_bytes);/(void)0;/' turns
 bug waiters-part-for-all shares.c '/^static u64 extra_bytes(/,/^}/s/is_called ? 0 : shares->waiters_bytes/0/' told
 bug last-part-not-for-all shares.c '/^static void end_closing/,/^}/s/shares->extra_bytes = 0;//' due
-bug last-part-set-aside shares.c '/^void rngq_shares_give_back/,/^}/s/shares->next_ns == shares->end_ns ? 0 :/0 ? 0 :/' closing
-bug growth-set-aside-still shares.c '/^static .*void take_found/,/^}/s/shares->aside_bytes\[false\] -= draw->growth_bytes;//' modest
+bug growth-set-aside-still shares.c '/^static .*void take_found/,/^}/s/shares->aside_bytes\[false\] -= draw->growth_bytes;//' away
 bug own-taken-twice shares.c '/^static .*free_bytes/,/^}/s/shares->bucket.level_bytes - own, aside/shares->bucket.level_bytes, aside/' hungry
 bug extra-again-and-again shares.c '/^static .*void take_found/,/^}/s/member->extra_bytes -= draw->extra_bytes;//' newcomers
 bug extra-of-all-kept shares.c '/^static .*void take_found/,/^}/s/shares->extra_bytes -= draw->extra_bytes;//' turns
@@ -456,7 +454,6 @@ bug goes-on-from-nothing client.c '/^void rngq_client_go_on/,/^}/s/rngq_shares_g
 bug called-and-not-expected shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\tnext->is_called = true;/&\n\tset_demand(shares, next, 0);/' turns
 bug call-not-noted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/next->is_called = true;//' turns
 bug called-and-in-line shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/^\tleave_line(.*);//' turns
-bug last-part-not-dealt shares.c '/^static void end_closing/,/^}/s/shares->has_changed = true;//' due
 bug called-and-forgotten shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->has_changed = shares->nr_woken;/shares->has_changed = false;/' idlers
 bug newcomers-uncounted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->nr_newcomers += .*;//' idlers
 bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return bytes \&\& (most | 1) ?/' newcomers

@@ -1856,7 +1856,7 @@ static void forget(void)
 		if (client->throttled_since_ns != RNGQ_NEVER)
 			client->throttled_since_ns = 0;
 	}
-	/* Whose turn it is is what counts. */
+	/* What counts is whose turn comes next. */
 	total.nr_called %= 4;
 	nr_called %= 4;
 	for (i = 0; i < nr_opened; i++) {
