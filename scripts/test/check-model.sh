@@ -341,7 +341,7 @@ bug fault-with-bytes-held device.c 's/pagefault_[a-z]*();//' faulty
 # And those that somebody may make in shares.c.
 bug not-left-on-close client.c '/^void rngq_client_stop/,/^}/s/rngq_shares_withdraw(\(.*\), .*);/\1;/' asker
 bug in-line-on-close shares.c '/^void rngq_shares_withdraw/,/^}/s/^\tleave_line(.*);//' asker
-bug sums-of-last-round shares.c '/^void rngq_shares_withdraw/,/^}/s/catch_up(.*);//' lapse
+bug sums-of-last-round shares.c '/^void rngq_shares_withdraw/,/^}/s/catch_up(.*);//' leave
 bug left-line-untold shares.c 's/draw->left_line = member->line;/draw->left_line = false;/' shared-faulty
 bug left-in-line shares.c '/^u64 rngq_shares_take/,/^}/s/^\t\tleave_line(.*);/\t\t(void)0;/' shared-faulty
 bug given-back-twice shares.c 's/^\trngq_bucket_give_back(.*);/&&/' faulty
@@ -372,7 +372,6 @@ bug came-for-ever shares.c '/^static void join_round/,/^}/s/member->is_served = 
 bug short-for-ever shares.c '/^static void join_round/,/^}/s/member->is_short &= .*;//' turns
 bug before-forgotten shares.c '/^static void join_round/,/^}/s/^\t\tmember->before_bytes = .*;/\t\t(void)0;/' modest
 bug credit-anew shares.c '/^static void join_round/,/^}/s/clamp(credit(shares, member),/clamp_t(s64, most_credit,/' turns
-bug members-have-two-parts shares.c '/^static void join_round/,/^}/s/if (!bytes && (member/if ((member/' turns
 bug asked-for-ever shares.c '/^static void join_round/,/^}/s/member->has_asked = false;//' asker
 bug asked-for-no-part shares.c '/^static void join_round/,/^}/s/(is_next && (member->has_asked ||/(is_next \&\& (0 ||/' asker
 bug told-and-no-part shares.c '/^static void join_round/,/^}/s/member->is_told)))/0)))/' lapse
@@ -401,7 +400,6 @@ bug to-come-not-counted shares.c '/^static void share_out/,/^}/s/shares->nr_unse
 bug closing-keeps-modest shares.c '/^static void close_round/,/^}/s/shares->aside_bytes\[false\] = 0;//' modest
 bug closing-keeps-hungry shares.c '/^static void close_round/,/^}/s/shares->aside_bytes\[true\] = 0;//' left
 bug closing-for-nobody shares.c '/^static void close_round/,/^}/s/nr_known_waiters(shares) ? bytes : 0/nr_known_waiters(shares) ? 0 : 0/' shares
-bug waiters-not-short shares.c '/^static void close_round/,/^}/s/nr_known_waiters(shares) ? bytes/0 ? bytes/' late
 bug due-not-short shares.c '/^static void close_round/,/^}/s/short_bytes || due_bytes ||/short_bytes ||/' due-alone
 bug due-not-kept shares.c '/^static void close_round/,/^}/s/due_bytes = min(.*/due_bytes = 0;/' left
 bug due-for-who-is-short shares.c '/^static void close_round/,/^}/s/(bytes - due_bytes) \*/bytes */' left
@@ -411,7 +409,7 @@ bug hungry-take-modest shares.c '/^static .*own_bytes/,/^}/s/shares->aside_bytes
 bug own-without-end shares.c '/^static .*own_bytes/,/^}/s/less(member->expected_bytes, member->taken_bytes))/RNGQ_MAX)/' both-modest
 bug waiters-part-not-back shares.c '/^void rngq_shares_give_back/,/^}/s/shares->waiters_bytes += extra;/(void)0;/' faulty-again
 bug growth-without-end shares.c '/^static u64 growth_bytes/,/^}/s/RNGQ_VBYTE, shares->growth_bytes,/RNGQ_VBYTE, RNGQ_MAX,/' away
-bug growth-for-all shares.c '/^static u64 growth_bytes/,/^}/s/member->is_hungry ||//' modest
+bug growth-for-all shares.c '/^static u64 growth_bytes/,/^}/s/member->is_hungry ||//' closing
 bug fraction-in-vain shares.c '/^static .*own_bytes/,/^}/s/bytes = max(bytes, shares->least_bytes);/(void)0;/' turns
 bug waiters-part-for-all shares.c '/^static u64 extra_bytes(/,/^}/s/is_called ? 0 : shares->waiters_bytes/0/' told
 bug last-part-not-for-all shares.c '/^static void end_closing/,/^}/s/shares->extra_bytes = 0;//' due
@@ -442,7 +440,6 @@ bug beat-not-kept shares.c '/^u64 rngq_shares_ask/,/^}/s/rngq_bucket_await(.*);/
 bug back-and-still-counts shares.c '/^void rngq_shares_give_back/,/^}/s/set_taken(.*);//' faulty-again
 bug back-and-still-owed shares.c '/^void rngq_shares_give_back/,/^}/s/member->vtime -= min(.*);/(void)0;/' faulty-again
 bug back-for-all shares.c '/^void rngq_shares_give_back/,/^}/s/shares->aside_bytes\[member->is_hungry\] += .*;//' faulty-again
-bug back-and-no-growth shares.c '/^void rngq_shares_give_back/,/^}/s/shares->growth_bytes += growth;//' back
 bug back-from-last-round shares.c '/^void rngq_shares_give_back/,/^}/s/if (draw->epoch + .*)/if (1)/' back-later
 bug back-at-closing shares.c '/^void rngq_shares_give_back/,/^}/s/draw->epoch + shares->is_closing >=/draw->epoch >=/' faulty
 bug back-unseen shares.c '/^void rngq_shares_give_back/,/^}/s/shares->has_changed = true;//' faulty
@@ -457,7 +454,7 @@ bug called-and-in-line shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/
 bug called-and-forgotten shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->has_changed = shares->nr_woken;/shares->has_changed = false;/' idlers
 bug newcomers-uncounted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->nr_newcomers += .*;//' idlers
 bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return bytes \&\& (most | 1) ?/' newcomers
-bug nothing-and-called shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return most ?/' turns
+bug nothing-and-called shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return most ?/' told
 bug newcomers-last shares.c '/^static .*next_waiter/,/^}/s/turn = shares->nr_called %/turn = 1 %/' told
 bug known-last shares.c '/^static .*next_waiter/,/^}/s/turn = shares->nr_called %/turn = 0 %/' newcomers
 bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/if (!shares->is_closing)/if (1)/' shares
