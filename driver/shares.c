@@ -73,7 +73,7 @@ static s64 credit(const struct rngq_shares *shares,
 	return shares->vtime - member->vtime;
 }
 
-/* The largest debt, in the share's unit */
+/* How much may be owed for one wake-up, in the share's unit */
 static s64 max_debt(const struct rngq_shares *shares)
 {
 	return shares->least_bytes * RNGQ_VBYTE;
@@ -118,10 +118,10 @@ static __always_inline void set_taken(struct rngq_shares *shares,
 		if (!taken_bytes || (!shares->is_closing &&
 				     credit(shares, member) > 0))
 			most_bytes = max(most_bytes, member->expected_bytes);
+		/* Who reads little at a time doesn't tell how much it wants. */
+		if (member->was_short)
+			more_bytes = most_bytes;
 	}
-	/* Who reads little at a time doesn't tell how much it wants. */
-	if (more_bytes && member->was_short)
-		more_bytes = most_bytes;
 	set_demand(shares, member, taken_bytes +
 		   min(more_bytes, less(most_bytes, taken_bytes)));
 }
@@ -161,9 +161,7 @@ static void join_round(const struct rngq_shares *shares,
 	/* Who waits and was not called yet, is taken for hungry. */
 	else if (is_known_line(member->line))
 		bytes = shares->last_share_bytes;
-	member->demand_bytes = 0;
-	if (is_known_line(member->line))
-		member->demand_bytes = shares->share_bytes;
+	member->demand_bytes = is_known_line(member->line) ? shares->share_bytes : 0;
 	member->expected_bytes = bytes;
 	member->is_hungry = bytes >= shares->last_share_bytes;
 	member->was_short = member->is_short || !bytes;
@@ -327,7 +325,6 @@ static void begin_round(struct rngq_shares *shares)
 	begin_epoch(shares);
 	if (idled) {
 		expect_waiters(shares);
-		shares->left_bytes = 0;
 		shares->nr_asked = 0;
 		shares->was_asked = false;
 	}
@@ -371,6 +368,11 @@ static void close_round(struct rngq_shares *shares)
 }
 
 /* In the second half of closing nothing is set aside. */
+static bool is_second_half(const struct rngq_shares *shares)
+{
+	return shares->next_ns == shares->end_ns;
+}
+
 static void end_closing(struct rngq_shares *shares)
 {
 	shares->next_ns = shares->end_ns;
@@ -744,8 +746,7 @@ void rngq_shares_give_back(struct rngq_shares *shares,
 		left_bytes = min(left_bytes, bytes);
 		own = min(left_bytes, draw->own_bytes);
 		growth = min(left_bytes - own, draw->growth_bytes);
-		/* In the second half of closing it is for everybody. */
-		extra = shares->next_ns == shares->end_ns ? 0 :
+		extra = is_second_half(shares) ? 0 :
 			min(left_bytes - own - growth, draw->extra_bytes);
 		shares->aside_bytes[member->is_hungry] += own + growth;
 		shares->growth_bytes += growth;
@@ -802,18 +803,28 @@ void rngq_shares_go_on(struct rngq_member *member,
 	INIT_LIST_HEAD(&member->waiter.node);
 }
 
-/* The first of a line, if there is something for it when it is called */
-static struct rngq_member *first_of(struct rngq_shares *shares,
-				    enum rngq_line line)
+/* The first of a line, up to date; or NULL */
+static struct rngq_member *first_in_line(struct rngq_shares *shares,
+					 enum rngq_line line)
 {
 	struct rngq_member *member =
 		list_first_entry_or_null(&shares->line[line], struct rngq_member,
 					 waiter.node);
+
+	if (member)
+		catch_up(shares, member);
+	return member;
+}
+
+/* The first of a line, if there is something for it when it is called */
+static struct rngq_member *first_of(struct rngq_shares *shares,
+				    enum rngq_line line)
+{
+	struct rngq_member *member = first_in_line(shares, line);
 	u64 bytes, most = 1;
 
 	if (!member || !is_limited(shares))
 		return member;
-	catch_up(shares, member);
 	bytes = available_bytes(shares, member, true);
 	/* No more are called than find something. */
 	if (is_known_line(line)) {
@@ -822,7 +833,7 @@ static struct rngq_member *first_of(struct rngq_shares *shares,
 			most = less(most, shares->aside_bytes[false] +
 				    shares->extra_bytes);
 		/* Who never comes holds it until all is for everybody. */
-		if (shares->next_ns != shares->end_ns)
+		if (!is_second_half(shares))
 			most = less(most, shares->nr_due * shares->least_bytes);
 	} else if (line == RNGQ_LINE_NEW) {
 		if (!shares->nr_newcomers)
@@ -833,45 +844,42 @@ static struct rngq_member *first_of(struct rngq_shares *shares,
 	return bytes && most ? member : NULL;
 }
 
-/* Does the first of those that owed something owe nothing any more? */
-static bool is_debt_paid(struct rngq_shares *shares)
+/* Whose first client is asked first, which changes with each call? */
+static enum rngq_line line_in_turn(struct rngq_shares *shares)
 {
-	struct rngq_member *member =
-		list_first_entry_or_null(&shares->line[RNGQ_LINE_OVER],
-					 struct rngq_member, waiter.node);
+	static const enum rngq_line turns[] = {
+		RNGQ_LINE_NEW, RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER,
+	};
+	enum rngq_line line = turns[shares->nr_called % ARRAY_SIZE(turns)];
+	struct rngq_member *member;
 
-	if (!member)
-		return false;
-	catch_up(shares, member);
-	return credit(shares, member) > 0;
+	if (line != RNGQ_LINE_OVER)
+		return line;
+	/* Who still owes something has no turn of its own. */
+	member = first_in_line(shares, line);
+	return member && credit(shares, member) > 0 ? line : RNGQ_LINE_NEW;
 }
 
 static struct rngq_member *next_waiter(struct rngq_shares *shares)
 {
-	/* The lines in the order in which they are asked: these in turn, ... */
-	static const enum rngq_line turns[][RNGQ_NR_LINES - 1] = {
-		{ RNGQ_LINE_NEW, RNGQ_LINE_UNDER, RNGQ_LINE_FULL,
-		  RNGQ_LINE_OVER, RNGQ_LINE_TOLD },
-		{ RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER,
-		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
-		{ RNGQ_LINE_FULL, RNGQ_LINE_UNDER, RNGQ_LINE_OVER,
-		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
-		{ RNGQ_LINE_OVER, RNGQ_LINE_UNDER, RNGQ_LINE_FULL,
-		  RNGQ_LINE_NEW, RNGQ_LINE_TOLD },
+	/* In which order the lines are asked, after the one whose turn it is, ... */
+	static const enum rngq_line usual[] = {
+		RNGQ_LINE_UNDER, RNGQ_LINE_FULL, RNGQ_LINE_OVER,
+		RNGQ_LINE_NEW, RNGQ_LINE_TOLD,
 	};
-	/* ... and that one when closing. */
+	/* ... and when closing. */
 	static const enum rngq_line closing[] = {
 		RNGQ_LINE_FULL, RNGQ_LINE_OVER, RNGQ_LINE_NEW,
 		RNGQ_LINE_UNDER, RNGQ_LINE_TOLD,
 	};
-	unsigned int turn = shares->nr_called % ARRAY_SIZE(turns), i;
-	const enum rngq_line *line = closing;
+	const enum rngq_line *order = shares->is_closing ? closing : usual;
 	struct rngq_member *member = NULL;
+	int i;
 
 	if (!shares->is_closing)
-		line = turns[turn < 3 || is_debt_paid(shares) ? turn : 0];
-	for (i = 0; i < ARRAY_SIZE(closing) && !member; i++)
-		member = first_of(shares, line[i]);
+		member = first_of(shares, line_in_turn(shares));
+	for (i = 0; i < ARRAY_SIZE(usual) && !member; i++)
+		member = first_of(shares, order[i]);
 	return member;
 }
 
@@ -899,7 +907,6 @@ struct rngq_member *rngq_shares_call(struct rngq_shares *shares)
 	}
 	shares->nr_woken++;
 	shares->nr_called++;
-	catch_up(shares, next);
 	next->is_due = is_known_line(next->line);
 	shares->nr_due += next->is_due;
 	shares->nr_newcomers += next->line == RNGQ_LINE_NEW;

@@ -91,13 +91,13 @@ struct rngq_member {
 	struct rngq_waiter waiter;
 	enum rngq_line line;
 	u64 line_round;		/* in which it lined up */
-	bool is_hungry;		/* it was when the round began */
-	bool is_short;		/* it got less than it wanted when it last came, */
-	bool was_short;		/* so in the round before, or it was no member */
-	bool is_served;		/* since then: it had all that was its own */
+	bool is_hungry;		/* it was when the round began, */
+	bool is_served;		/* and had all that was its own since */
+	bool is_short;		/* it got less than it wanted when it last came */
+	bool was_short;		/* the same in the round before, or it was no member */
 	bool is_called;		/* in this round, after it waited, ... */
 	bool is_due;		/* ... in this epoch, and has not come yet */
-	bool has_asked;		/* in this round, is a newcomer, and does not wait */
+	bool has_asked;		/* a newcomer found nothing in this round, doesn't wait */
 	bool is_told;		/* that there is something, and took nothing since */
 	u64 epoch;		/* that it was last seen in, */
 	u64 round;		/* and that epoch's round */
@@ -120,8 +120,8 @@ struct rngq_shares {
 	u64 round;
 	u64 epoch;		/* a round has two, the second one is closing */
 	bool is_closing;
-	u64 next_ns;		/* when that begins, its second half, */
-	u64 end_ns;		/* and the next round */
+	u64 next_ns;		/* when closing begins, or its second half; then end_ns */
+	u64 end_ns;		/* when the next round begins */
 	u64 vtime;		/* all shares so far. The unit is a RNGQ_VBYTE'th byte. */
 	u64 share;		/* in the same unit */
 	u64 share_bytes;	/* at least 1; */
@@ -130,7 +130,7 @@ struct rngq_shares {
 	u64 aside_bytes[2];	/* set aside for modest members, and for hungry ones */
 	u64 nr_unserved;	/* so many of the latter had not all of their own */
 	u64 growth_bytes;	/* of the first, for who wants more than before */
-	u64 left_bytes;		/* so many of the first nobody took */
+	u64 left_bytes;		/* what they are likely to leave of it */
 	u64 extra_bytes;	/* set aside for newcomers; closing: for who came short */
 	u64 extra_part;		/* so many were, */
 	u64 waiters_bytes;	/* so many are for those that are called, */
@@ -143,17 +143,17 @@ struct rngq_shares {
 	u64 nr_hungry;
 	u64 demand_bytes;	/* each cut to the share */
 	u64 short_bytes;	/* what those took that came short */
-	bool was_asked;		/* by a newcomer, which found nothing, */
-	u64 nr_asked;		/* so many that do not wait */
+	bool was_asked;		/* by a newcomer, which found nothing */
+	u64 nr_asked;		/* how many did so, and do not wait; none of those told */
 
 	bool has_changed;	/* since the last deal: somebody may be called */
 	u64 next_deal_ns;
 	u64 nr_uncalled;	/* known, and wait since before this round */
 	u64 nr_due;		/* called in this epoch, and have not come yet; no newcomers */
 	u64 deal_extra_bytes;	/* what there was before the first newcomer was called */
-	unsigned int nr_called;	/* by all deals, */
+	unsigned int nr_called;	/* in all deals */
 	unsigned int nr_woken;	/* in this deal, ... */
-	unsigned int nr_newcomers;	/* ... of which so many are of their line */
+	unsigned int nr_newcomers;	/* ... and how many of them out of RNGQ_LINE_NEW */
 };
 
 /* The unit of shares, a power of two: what a client is owed may be less than a byte. */

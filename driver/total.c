@@ -29,8 +29,8 @@ static bool is_dealing;
 static void deal(struct work_struct *work);
 static DECLARE_WORK(deal_work, deal);
 
-/* Let the next deal come when it is due. To be called after each change, if some wait. */
-static void schedule_deal(void)
+/* Some wait: see to it that the next deal comes when it is due. */
+static void arm_deal(void)
 {
 	u64 next_ns;
 
@@ -43,6 +43,13 @@ static void schedule_deal(void)
 	else if (!hrtimer_is_queued(&deal_timer) ||
 		 hrtimer_get_expires(&deal_timer) != ns_to_ktime(next_ns))
 		hrtimer_start(&deal_timer, ns_to_ktime(next_ns), HRTIMER_MODE_ABS);
+}
+
+/* To be called after each change. Each read does it, and hardly ever does anybody wait. */
+static inline void schedule_deal(void)
+{
+	if (total.nr_waiting)
+		arm_deal();
 }
 
 static enum hrtimer_restart deal_timer_expired(struct hrtimer *timer)
@@ -67,8 +74,7 @@ static void deal(struct work_struct *work)
 		rngq_shares_refresh(&total, ktime_get_ns());
 	}
 	is_dealing = false;
-	if (total.nr_waiting)
-		schedule_deal();
+	schedule_deal();
 	spin_unlock_irq(&total_lock);
 }
 
@@ -107,8 +113,7 @@ void rngq_total_set_quota(const struct rngq_quota *quota)
 	rngq_shares_refresh(&total, ktime_get_ns());
 	rngq_shares_set_quota(&total, quota);
 	WRITE_ONCE(rngq_total_limits, quota->rate_bytes != RNGQ_MAX);
-	if (total.nr_waiting)
-		schedule_deal();
+	schedule_deal();
 	spin_unlock_irq(&total_lock);
 }
 
@@ -146,7 +151,6 @@ struct rngq_shares *rngq_total_lock(u64 now_ns)
 void rngq_total_unlock(void)
 	__releases(total_lock)
 {
-	if (total.nr_waiting)
-		schedule_deal();
+	schedule_deal();
 	spin_unlock(&total_lock);
 }

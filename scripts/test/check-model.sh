@@ -364,7 +364,7 @@ bug in-vain-and-forgotten shares.c '/^static .*void set_taken/,/^}/s/most_bytes 
 bug come-again shares.c '/^static void set_served/,/^}/s/member->is_served = true;//' turns
 bug set-aside-for-nobody shares.c '/^static void set_served/,/^}/s/shares->aside_bytes\[true\] = 0;//' modest
 bug waiter-forgotten shares.c '/^static void join_round/,/^}/s/bytes = shares->last_share_bytes;/bytes = 0;/' turns
-bug waiter-not-counted shares.c '/^static void join_round/,/^}/s/member->demand_bytes = shares->share_bytes;/(void)0;/' turns
+bug waiter-not-counted shares.c '/^static void join_round/,/^}/s/ ? shares->share_bytes : 0;/ ? 0 : 0;/' turns
 bug waiter-called-for-ever shares.c '/^static void leave_line/,/^}/s/shares->nr_uncalled -= .*;//' turns
 bug taken-in-last-round shares.c '/^static void join_round/,/^}/s/member->taken_bytes = 0;//' turns
 bug called-for-ever shares.c '/^static void join_round/,/^}/s/member->is_called = false;//' asker
@@ -455,9 +455,9 @@ bug called-and-forgotten shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/
 bug newcomers-uncounted shares.c '/^struct rngq_member \*rngq_shares_call/,/^}/s/shares->nr_newcomers += .*;//' idlers
 bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return bytes \&\& (most | 1) ?/' newcomers
 bug nothing-and-called shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return most ?/' told
-bug newcomers-last shares.c '/^static .*next_waiter/,/^}/s/turn = shares->nr_called %/turn = 1 %/' told
-bug known-last shares.c '/^static .*next_waiter/,/^}/s/turn = shares->nr_called %/turn = 0 %/' newcomers
-bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/if (!shares->is_closing)/if (1)/' shares
+bug newcomers-last shares.c '/^static .*line_in_turn/,/^}/s/shares->nr_called %/1 %/' told
+bug known-last shares.c '/^static .*line_in_turn/,/^}/s/shares->nr_called %/0 %/' newcomers
+bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/shares->is_closing ? closing : usual/usual/' shares
 bug rest-waits-for-end shares.c '/^u64 rngq_shares_next_ns/,/^}/s/min(shares->next_ns, .*) :/shares->next_ns :/' due
 bug due-for-ever shares.c '/^static void set_come/,/^}/s/shares->nr_due--;//' turns
 bug due-and-withdrawn shares.c '/^void rngq_shares_withdraw/,/^}/s/set_come(.*);//' leave
