@@ -692,12 +692,12 @@ static void catch_account_up(struct account *account,
 	bool is_next = account->round + 1 == shares->round;
 	bool was_in_line = is_one_of_many(member->line);
 	bool was_uncalled = was_in_line && account->line_round != shares->round;
-	bool is_expected = is_next && account->demand_bytes;
+	/* Who waits, and left what was its own at closing, demands nothing. */
+	bool is_expected = is_next ? account->demand_bytes > 0 : was_in_line;
 
 	if (account->epoch == shares->epoch)
 		return;
 	if (was_behind) {
-		is_expected |= was_in_line;
 		account->part_bytes = 0;
 		/* Newcomers have a part that waited, or asked in the round before. */
 		if (!is_expected && member->line)
@@ -967,7 +967,6 @@ static void check_epoch(const struct rngq_shares *shares,
 		/* What the round began with can't be seen any more. */
 		was_used = shares->was_used;
 		was_asked = false;
-		left_bytes = shares->growth_bytes;
 	} else if (shares->round != before->round) {
 		check_newcomers(shares, before);
 		check_share(shares, before);
