@@ -457,7 +457,7 @@ bug many-called-in-vain shares.c '/^static .*first_of/,/^}/s/return bytes && mos
 bug nothing-and-called shares.c '/^static .*first_of/,/^}/s/return bytes && most ?/return most ?/' told
 bug newcomers-last shares.c '/^static .*line_in_turn/,/^}/s/shares->nr_called %/1 %/' told
 bug known-last shares.c '/^static .*line_in_turn/,/^}/s/shares->nr_called %/0 %/' newcomers
-bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/shares->is_closing ? closing : usual/usual/' shares
+bug leavers-first shares.c '/^static .*next_waiter/,/^}/s/is_closing ? closing/is_closing \&\& 0 ? closing/' shares
 bug rest-waits-for-end shares.c '/^u64 rngq_shares_next_ns/,/^}/s/min(shares->next_ns, .*) :/shares->next_ns :/' due
 bug due-for-ever shares.c '/^static void set_come/,/^}/s/shares->nr_due--;//' turns
 bug due-and-withdrawn shares.c '/^void rngq_shares_withdraw/,/^}/s/set_come(.*);//' leave
